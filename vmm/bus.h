@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A bus: which device answers at which address. One instance serves guest physical addresses (MMIO),
+ * on x86 a second one serves I/O ports. QEMU's counterpart is an AddressSpace with its FlatView.
+ *
+ * Devices own `struct bus_region`s and put them on a bus. From all its regions the bus builds a *view*:
+ * a sorted array of ranges that covers the whole address space without a gap or an overlap; where no
+ * region is, a range with no region stands. A view is immutable. When a region comes, goes or moves
+ * (a guest moves a PCI BAR), a new view is built and published with one atomic store.
+ *
+ * A thread that makes accesses does so through a cursor of its own. The cursor holds a reference to
+ * the view it used last and remembers the range it hit last, so that the usual access costs two
+ * comparisons and no lock; otherwise the range is found by binary search. A cursor whose view is no
+ * longer the published one exchanges it under the bus's lock, which happens once per change of the map.
+ * The last cursor to let go of an old view frees it.
+ *
+ * An access that was looked up just before the map changed may still reach the region's old place; it
+ * is as if it had been made a moment earlier. A region must therefore stay alive until vCPUs are
+ * stopped, or for as long as its device.
+ */
+#ifndef VMM_BUS_H
+#define VMM_BUS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/error.h"
+
+/*
+ * How a region is accessed. `offset` is relative to the region, [offset, offset + size) lies inside it,
+ * `size` is 1, 2, 4 or 8 and says nothing of alignment. Called on any thread, several at once; the
+ * device takes its own lock. Values are little-endian numbers: bits above `size` bytes are ignored
+ * on return from read and are 0 on write.
+ */
+struct bus_ops {
+    uint64_t (*read)(void *opaque, uint64_t offset, unsigned size);
+    void (*write)(void *opaque, uint64_t offset, unsigned size, uint64_t value);
+};
+
+/*
+ * Which region wins where two overlap: the higher priority, then the one that was added first.
+ * Fixed regions are placed by the machine and must not overlap each other; BARs are placed by the guest,
+ * which may put them anywhere, and never hide what is fixed.
+ */
+enum bus_priority { BUS_PRIORITY_BAR, BUS_PRIORITY_FIXED };
+
+struct bus_region {
+    const char *name; /* for traces and `info mtree`; lives as long as the region */
+    uint64_t base;    /* set by bus_add() */
+    uint64_t size;    /* bytes, > 0 */
+    enum bus_priority priority;
+    const struct bus_ops *ops;
+    void *opaque;
+    struct bus *bus; /* the bus it is on, or NULL; maintained by bus_add() and bus_remove() */
+};
+
+/* A part of the address space, and who answers there. */
+struct bus_range {
+    uint64_t first;
+    uint64_t last;                   /* inclusive, so that a range may end at 2^64 - 1 */
+    const struct bus_region *region; /* NULL: nobody */
+    uint64_t base;                   /* region->base when the view was built */
+};
+
+struct bus_view {
+    atomic_uint references; /* the bus's own, and one a cursor */
+    size_t count;
+    struct bus_range ranges[];
+};
+
+struct bus {
+    const char *name; /* "mmio" or "pio" */
+    uint64_t limit;   /* highest address */
+    _Atomic(struct bus_view *) view;
+    pthread_mutex_t lock;        /* guards `regions` and the exchange of views; a leaf */
+    struct bus_region **regions; /* in the order of addition */
+    size_t count;
+};
+
+struct bus_cursor {
+    struct bus *bus;
+    const struct bus_view *view;
+    const struct bus_range *last;
+};
+
+/* An empty bus of addresses 0..limit. -ENOMEM. */
+int bus_init(struct bus *bus, const char *name, uint64_t limit);
+
+/* Forget all regions (they belong to their devices). No cursor may be left. */
+void bus_destroy(struct bus *bus);
+
+/*
+ * Put `region` at `base`. The bus keeps the pointer. Errors: -EEXIST if both this and a region already
+ * there are fixed and overlap (the text names both), -ERANGE if it does not fit below the limit,
+ * -ENOMEM. Any thread.
+ */
+int bus_add(struct bus *bus, struct bus_region *region, uint64_t base, struct error *err);
+
+/* Take `region` off its bus; nothing happens if it is on none. Any thread. */
+void bus_remove(struct bus_region *region);
+
+/*
+ * Move a region, or put it on `bus` for the first time; equal to remove and add in one change of the
+ * map, so that no access in between misses it. Errors as bus_add(); then the region is on no bus.
+ */
+int bus_move(struct bus *bus, struct bus_region *region, uint64_t base, struct error *err);
+
+/* A cursor for the calling thread. Destroy it before the bus. */
+void bus_cursor_init(struct bus_cursor *cursor, struct bus *bus);
+void bus_cursor_destroy(struct bus_cursor *cursor);
+
+/*
+ * Make an access of `size` 1, 2, 4 or 8 bytes. Where no region is, reads are all ones, writes are
+ * dropped, and a trace event says so. An access across the border of two ranges is split.
+ */
+uint64_t bus_read(struct bus_cursor *cursor, uint64_t address, unsigned size);
+void bus_write(struct bus_cursor *cursor, uint64_t address, unsigned size, uint64_t value);
+
+/* Call `visit` for every range of the present view, in ascending order (`info mtree`, tests). */
+void bus_for_each(struct bus *bus, void (*visit)(void *opaque, const struct bus_range *range),
+                  void *opaque);
+
+#endif

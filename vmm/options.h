@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command line. One table of options drives parsing, --help and what the documentation is checked
+ * against. Parsing opens no file and touches no KVM.
+ */
+#ifndef VMM_OPTIONS_H
+#define VMM_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "vmm/error.h"
+#include "vmm/property.h"
+
+/* --device NAME[,key=value...], in the order of the command line. */
+struct device_option {
+    const char *text; /* as it was typed, for error texts */
+    const char *name;
+    struct property_value *values;
+    size_t count;
+};
+
+enum options_action {
+    OPTIONS_RUN,
+    OPTIONS_HELP,        /* --help */
+    OPTIONS_VERSION,     /* --version */
+    OPTIONS_DEVICE_HELP, /* --device help, or --device NAME,help: help_device */
+    OPTIONS_TRACE_HELP,  /* --trace help */
+};
+
+struct options {
+    enum options_action action;
+    const char *help_device; /* NULL: all devices */
+    const char *kernel;
+    const char *initrd;
+    const char *append;
+    uint64_t memory; /* bytes, a multiple of 1 MiB */
+    unsigned smp;
+    bool hugetlb;
+    bool no_reboot;
+    const char *trace;      /* globs */
+    const char *trace_file;
+    struct device_option *devices;
+    size_t device_count;
+    char **strings; /* copies that the pointers above point into */
+    size_t string_count;
+};
+
+enum { OPTIONS_MAX_VCPUS = 256 };
+
+/*
+ * Parse argv into `options`, which is overwritten. -EINVAL with one line that names the option and the
+ * reason. Call options_destroy() in any case.
+ */
+int options_parse(struct options *options, int argc, char **argv, struct error *err);
+void options_destroy(struct options *options);
+
+/* What --help prints. */
+void options_print_help(FILE *out);
+
+#endif

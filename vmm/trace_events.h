@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The list of all trace events: X(name, format, (parameters), arguments...).
+ * Names start with the module or device they come from, so that --trace 'pci_*' selects a part.
+ */
+#ifndef VMM_TRACE_EVENTS_H
+#define VMM_TRACE_EVENTS_H
+
+/* clang-format off */
+#define TRACE_EVENTS(X)                                                                            \
+    /* vmm/vcpu.c */                                                                               \
+    X(vcpu_exit, "vcpu=%u reason=%u",                                                              \
+      (unsigned vcpu, unsigned reason), vcpu, reason)                                              \
+    X(vcpu_park, "vcpu=%u", (unsigned vcpu), vcpu)                                                 \
+    X(vcpu_resume, "vcpu=%u", (unsigned vcpu), vcpu)                                               \
+    /* vmm/vm.c */                                                                                 \
+    X(vm_request, "%s", (const char *what), what)                                                  \
+    /* vmm/bus.c */                                                                                \
+    X(bus_read, "%s %s addr=0x%" PRIx64 " size=%u value=0x%" PRIx64,                               \
+      (const char *bus, const char *region, uint64_t address, unsigned size, uint64_t value),      \
+      bus, region, address, size, value)                                                           \
+    X(bus_write, "%s %s addr=0x%" PRIx64 " size=%u value=0x%" PRIx64,                              \
+      (const char *bus, const char *region, uint64_t address, unsigned size, uint64_t value),      \
+      bus, region, address, size, value)                                                           \
+    X(bus_unassigned_read, "%s addr=0x%" PRIx64 " size=%u",                                        \
+      (const char *bus, uint64_t address, unsigned size), bus, address, size)                      \
+    X(bus_unassigned_write, "%s addr=0x%" PRIx64 " size=%u value=0x%" PRIx64,                      \
+      (const char *bus, uint64_t address, unsigned size, uint64_t value),                          \
+      bus, address, size, value)                                                                   \
+    X(bus_map, "%s %s 0x%" PRIx64 "-0x%" PRIx64,                                                   \
+      (const char *bus, const char *region, uint64_t first, uint64_t last),                        \
+      bus, region, first, last)                                                                    \
+    X(bus_unmap, "%s %s", (const char *bus, const char *region), bus, region)                      \
+    /* vmm/kvm_irq.c */                                                                            \
+    X(irq_level, "gsi=%u level=%u", (unsigned gsi, unsigned level), gsi, level)                    \
+    X(irq_msi_route, "gsi=%u address=0x%" PRIx64 " data=0x%x devid=0x%x",                          \
+      (unsigned gsi, uint64_t address, unsigned data, unsigned devid), gsi, address, data, devid)  \
+    X(irq_msi_unroute, "gsi=%u", (unsigned gsi), gsi)                                              \
+    X(irq_msi_raise, "gsi=%u", (unsigned gsi), gsi)                                                \
+    /* pci/ */                                                                                     \
+    X(pci_cfg_read, "%02x:%02x.%x reg=0x%03x size=%u value=0x%08x",                                \
+      (unsigned bus, unsigned dev, unsigned fn, unsigned reg, unsigned size, unsigned value),      \
+      bus, dev, fn, reg, size, value)                                                              \
+    X(pci_cfg_write, "%02x:%02x.%x reg=0x%03x size=%u value=0x%08x",                               \
+      (unsigned bus, unsigned dev, unsigned fn, unsigned reg, unsigned size, unsigned value),      \
+      bus, dev, fn, reg, size, value)                                                              \
+    X(pci_cfg_unassigned, "%02x:%02x.%x reg=0x%03x size=%u",                                       \
+      (unsigned bus, unsigned dev, unsigned fn, unsigned reg, unsigned size),                      \
+      bus, dev, fn, reg, size)                                                                     \
+    X(pci_bar_map, "%s bar%u 0x%" PRIx64 " size=0x%" PRIx64,                                       \
+      (const char *device, unsigned bar, uint64_t base, uint64_t size), device, bar, base, size)   \
+    X(pci_bar_unmap, "%s bar%u", (const char *device, unsigned bar), device, bar)                  \
+    X(pci_intx, "%s pin=%c level=%u",                                                              \
+      (const char *device, int pin, unsigned level), device, pin, level)                           \
+    X(pci_reset, "%s %s", (const char *device, const char *kind), device, kind)                    \
+    X(pci_msi_update, "%s vector=%u address=0x%" PRIx64 " data=0x%x %s",                           \
+      (const char *device, unsigned vector, uint64_t address, unsigned data, const char *state),   \
+      device, vector, address, data, state)                                                        \
+    X(pci_msi_notify, "%s vector=%u %s",                                                           \
+      (const char *device, unsigned vector, const char *outcome), device, vector, outcome)         \
+    X(pci_msi_error, "%s vector=%u: %s",                                                           \
+      (const char *device, unsigned vector, const char *reason), device, vector, reason)           \
+    /* devices/dma_engine.c */                                                                     \
+    X(dma_engine_read, "%s %s (0x%x) size=%u value=0x%" PRIx64,                                    \
+      (const char *device, const char *reg, unsigned offset, unsigned size, uint64_t value),       \
+      device, reg, offset, size, value)                                                            \
+    X(dma_engine_write, "%s %s (0x%x) size=%u value=0x%" PRIx64,                                   \
+      (const char *device, const char *reg, unsigned offset, unsigned size, uint64_t value),       \
+      device, reg, offset, size, value)                                                            \
+    X(dma_engine_bad_access, "%s %s offset=0x%x size=%u: %s",                                      \
+      (const char *device, const char *direction, unsigned offset, unsigned size,                  \
+       const char *reason), device, direction, offset, size, reason)                               \
+    X(dma_engine_start, "%s src=0x%" PRIx64 " dst=0x%" PRIx64 " len=0x%" PRIx64 " %s",             \
+      (const char *device, uint64_t src, uint64_t dst, uint64_t len, const char *where),           \
+      device, src, dst, len, where)                                                                \
+    X(dma_engine_done, "%s error=%u address=0x%" PRIx64,                                           \
+      (const char *device, unsigned error, uint64_t address), device, error, address)              \
+    X(dma_engine_refused, "%s busy_count=%u", (const char *device, unsigned count), device, count) \
+    /* devices/serial.c */                                                                         \
+    X(serial_read, "reg=%u value=0x%02x", (unsigned reg, unsigned value), reg, value)              \
+    X(serial_write, "reg=%u value=0x%02x", (unsigned reg, unsigned value), reg, value)             \
+    X(serial_irq, "level=%u", (unsigned level), level)                                             \
+    X(serial_overrun, "dropped=0x%02x", (unsigned value), value)                                   \
+    /* devices/rtc_cmos.c */                                                                       \
+    X(rtc_read, "reg=0x%02x value=0x%02x", (unsigned reg, unsigned value), reg, value)             \
+    X(rtc_write, "reg=0x%02x value=0x%02x", (unsigned reg, unsigned value), reg, value)            \
+    X(rtc_irq, "flags=0x%02x", (unsigned flags), flags)                                            \
+    /* devices/acpi_pm.c, devices/reset_ports.c, devices/pvpanic.c */                              \
+    X(acpi_pm_write, "reg=0x%x value=0x%x", (unsigned reg, unsigned value), reg, value)            \
+    X(acpi_pm_sci, "level=%u", (unsigned level), level)                                            \
+    X(reset_port, "port=0x%x value=0x%x", (unsigned port, unsigned value), port, value)            \
+    X(pvpanic_event, "value=0x%x", (unsigned value), value)
+/* clang-format on */
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The virtual machine as the core sees it: KVM's file descriptors, guest RAM, the two buses, interrupts,
+ * the vCPUs and the life of them all. It knows no device; machine.h puts those on top.
+ *
+ * Life cycle. vCPU threads run or are parked; the main thread decides. A device that wants the machine to
+ * power off, reset or stop calls vm_request(), which may be on any thread: it records the wish, wakes the
+ * main thread, and makes every vCPU leave the guest. The main thread waits until all are parked and
+ * then acts. Until it has acted no vCPU executes another guest instruction, so that a guest that asked
+ * to power off does not run on.
+ */
+#ifndef VMM_VM_H
+#define VMM_VM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/bus.h"
+#include "vmm/error.h"
+#include "vmm/event_loop.h"
+#include "vmm/guest_memory.h"
+#include "vmm/kvm_irq.h"
+
+struct vcpu;
+
+/* What somebody wants of the machine, weakest first; a stronger wish replaces a weaker one. */
+enum vm_request {
+    VM_REQUEST_NONE,
+    VM_REQUEST_RESET,    /* the guest asked for a reboot */
+    VM_REQUEST_POWEROFF, /* the guest asked to be switched off */
+    VM_REQUEST_CRASH,    /* the guest or its vCPU cannot go on; a report was printed */
+    VM_REQUEST_QUIT,     /* the person at the console asked, or a signal came */
+};
+
+struct vm {
+    int kvm_fd;
+    int fd;
+    size_t run_size; /* bytes of the shared struct kvm_run */
+    struct guest_memory memory;
+    struct bus mmio;
+    struct bus pio; /* I/O ports; arm64 has none */
+    struct kvm_irq irq;
+    struct event_loop loop;
+    struct event_source request_source; /* an eventfd that vm_request() writes */
+    _Atomic unsigned request;           /* enum vm_request */
+    _Atomic int request_signal;         /* with VM_REQUEST_QUIT: the signal that asked, or 0 */
+
+    struct vcpu **vcpus;
+    unsigned vcpu_count;
+    pthread_mutex_t lock;    /* guards what follows; a leaf */
+    pthread_cond_t changed;  /* signalled on each change of it */
+    bool running;            /* vCPUs may enter the guest */
+    bool shutting_down;      /* vCPU threads leave */
+    unsigned parked;         /* vCPUs that wait for `running` */
+};
+
+/*
+ * Open /dev/kvm, check the API version and every capability that minivmm needs (the text names the missing
+ * one), create the VM and the two empty buses. No vCPU and no RAM yet. `type` is KVM_CREATE_VM's.
+ */
+int vm_init(struct vm *vm, struct error *err);
+
+/* Undo all of it; vCPUs must have been stopped by vm_stop_vcpus(). Safe after a failed vm_init(). */
+void vm_destroy(struct vm *vm);
+
+/* Add guest RAM and make it known to KVM. See guest_memory_add(). */
+int vm_add_ram(struct vm *vm, gpa_t base, uint64_t size, bool hugetlb, struct error *err);
+
+/* KVM_CHECK_EXTENSION on the VM: the capability's value, 0 if absent. */
+int vm_check_extension(const struct vm *vm, int capability);
+
+/* Create `count` vCPUs, parked and in their reset state, their threads waiting. */
+int vm_create_vcpus(struct vm *vm, unsigned count, struct error *err);
+
+/* Let the vCPUs run. Main thread. */
+void vm_resume(struct vm *vm);
+
+/* Make all vCPUs leave the guest and wait until each is parked. Main thread; may be called twice. */
+void vm_pause(struct vm *vm);
+
+/* Pause, end the threads and destroy the vCPUs. */
+void vm_stop_vcpus(struct vm *vm);
+
+/*
+ * Ask for something; see above. Returns at once, on any thread; on a vCPU's own thread the vCPU parks
+ * as soon as its present exit has been completed.
+ */
+void vm_request(struct vm *vm, enum vm_request request);
+
+/* Say one line about the guest on stderr, whole even when threads speak at once. */
+__attribute__((format(printf, 1, 2))) void vm_report(const char *format, ...);
+
+#endif
