@@ -3,8 +3,9 @@
  * Addresses that are not host pointers, each kind a type of its own.
  *
  * A guest physical address (GPA) indexes guest RAM. An I/O virtual address (IOVA) is what a device
- * puts on the bus: it equals a GPA unless an IOMMU stands between. Wrapping them in structs lets the
- * compiler reject a device that hands an untranslated IOVA to guest memory, or either to memcpy().
+ * puts on the bus: it equals a GPA unless an IOMMU stands between. Wrapping them in structs lets
+ * the compiler reject a device that hands an untranslated IOVA to guest memory, or either to
+ * memcpy().
  */
 #ifndef VMM_ADDRESS_H
 #define VMM_ADDRESS_H

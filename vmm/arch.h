@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the core asks of an architecture. vmm/x86/ and vmm/arm64/ each implement all of it; the build
- * picks one folder, and no other file asks which.
+ * What the core asks of an architecture. vmm/x86/ and vmm/arm64/ each implement all of it; the
+ * build picks one folder, and no other file asks which.
  */
 #ifndef VMM_ARCH_H
 #define VMM_ARCH_H
@@ -16,7 +16,8 @@
 struct vm;
 struct vcpu;
 
-/* A KVM capability that the architecture cannot do without. A table of these ends with name NULL. */
+/* A KVM capability that the architecture cannot do without. A table of these ends with name NULL.
+ */
 struct arch_capability {
     int capability;
     const char *name; /* "KVM_CAP_IRQCHIP" */
@@ -27,8 +28,8 @@ extern const struct arch_capability arch_required_capabilities[];
 unsigned long arch_vm_type(int kvm_fd);
 
 /*
- * True when this KVM can run kernel code only by emulating it, instruction by instruction (no virtualization
- * extensions): bare-metal test guests run, but a stock kernel takes very long. */
+ * True when this KVM can run kernel code only by emulating it, instruction by instruction (no
+ * virtualization extensions): bare-metal test guests run, but a stock kernel takes very long. */
 bool arch_kvm_emulates_kernel_mode(int kvm_fd);
 
 /* After KVM_CREATE_VCPU: CPU features, and a record of the state that reset goes back to. */
@@ -46,7 +47,8 @@ int arch_vcpu_reset(struct vcpu *vcpu, struct error *err);
  */
 bool arch_vcpu_handle_exit(struct vcpu *vcpu);
 
-/* Print registers, and the instruction bytes where they can be read. On the vCPU's thread or parked. */
+/* Print registers, and the instruction bytes where they can be read. On the vCPU's thread or
+ * parked. */
 void arch_vcpu_dump(struct vcpu *vcpu, FILE *out);
 
 #endif

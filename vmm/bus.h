@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A bus: which device answers at which address. One instance serves guest physical addresses (MMIO),
- * on x86 a second one serves I/O ports. QEMU's counterpart is an AddressSpace with its FlatView.
+ * A bus: which device answers at which address. One instance serves guest physical addresses
+ * (MMIO), on x86 a second one serves I/O ports. QEMU's counterpart is an AddressSpace with its
+ * FlatView.
  *
- * Devices own `struct bus_region`s and put them on a bus. From all its regions the bus builds a *view*:
- * a sorted array of ranges that covers the whole address space without a gap or an overlap; where no
- * region is, a range with no region stands. A view is immutable. When a region comes, goes or moves
- * (a guest moves a PCI BAR), a new view is built and published with one atomic store.
+ * Devices own `struct bus_region`s and put them on a bus. From all its regions the bus builds a
+ * *view*: a sorted array of ranges that covers the whole address space without a gap or an overlap;
+ * where no region is, a range with no region stands. A view is immutable. When a region comes, goes
+ * or moves (a guest moves a PCI BAR), a new view is built and published with one atomic store.
  *
  * A thread that makes accesses does so through a cursor of its own. The cursor holds a reference to
  * the view it used last and remembers the range it hit last, so that the usual access costs two
  * comparisons and no lock; otherwise the range is found by binary search. A cursor whose view is no
- * longer the published one exchanges it under the bus's lock, which happens once per change of the map.
- * The last cursor to let go of an old view frees it.
+ * longer the published one exchanges it under the bus's lock, which happens once per change of the
+ * map. The last cursor to let go of an old view frees it.
  *
- * An access that was looked up just before the map changed may still reach the region's old place; it
- * is as if it had been made a moment earlier. A region must therefore stay alive until vCPUs are
+ * An access that was looked up just before the map changed may still reach the region's old place;
+ * it is as if it had been made a moment earlier. A region must therefore stay alive until vCPUs are
  * stopped, or for as long as its device.
  */
 #ifndef VMM_BUS_H
@@ -30,10 +31,10 @@
 #include "vmm/error.h"
 
 /*
- * How a region is accessed. `offset` is relative to the region, [offset, offset + size) lies inside it,
- * `size` is 1, 2, 4 or 8 and says nothing of alignment. Called on any thread, several at once; the
- * device takes its own lock. Values are little-endian numbers: bits above `size` bytes are ignored
- * on return from read and are 0 on write.
+ * How a region is accessed. `offset` is relative to the region, [offset, offset + size) lies inside
+ * it, `size` is 1, 2, 4 or 8 and says nothing of alignment. Called on any thread, several at once;
+ * the device takes its own lock. Values are little-endian numbers: bits above `size` bytes are
+ * ignored on return from read and are 0 on write.
  */
 struct bus_ops {
     uint64_t (*read)(void *opaque, uint64_t offset, unsigned size);
@@ -42,8 +43,8 @@ struct bus_ops {
 
 /*
  * Which region wins where two overlap: the higher priority, then the one that was added first.
- * Fixed regions are placed by the machine and must not overlap each other; BARs are placed by the guest,
- * which may put them anywhere, and never hide what is fixed.
+ * Fixed regions are placed by the machine and must not overlap each other; BARs are placed by the
+ * guest, which may put them anywhere, and never hide what is fixed.
  */
 enum bus_priority { BUS_PRIORITY_BAR, BUS_PRIORITY_FIXED };
 
@@ -93,9 +94,9 @@ int bus_init(struct bus *bus, const char *name, uint64_t limit);
 void bus_destroy(struct bus *bus);
 
 /*
- * Put `region` at `base`. The bus keeps the pointer. Errors: -EEXIST if both this and a region already
- * there are fixed and overlap (the text names both), -ERANGE if it does not fit below the limit,
- * -ENOMEM. Any thread.
+ * Put `region` at `base`. The bus keeps the pointer. Errors: -EEXIST if both this and a region
+ * already there are fixed and overlap (the text names both), -ERANGE if it does not fit below the
+ * limit, -ENOMEM. Any thread.
  */
 int bus_add(struct bus *bus, struct bus_region *region, uint64_t base, struct error *err);
 
@@ -103,8 +104,9 @@ int bus_add(struct bus *bus, struct bus_region *region, uint64_t base, struct er
 void bus_remove(struct bus_region *region);
 
 /*
- * Move a region, or put it on `bus` for the first time; equal to remove and add in one change of the
- * map, so that no access in between misses it. Errors as bus_add(); then the region is on no bus.
+ * Move a region, or put it on `bus` for the first time; equal to remove and add in one change of
+ * the map, so that no access in between misses it. Errors as bus_add(); then the region is on no
+ * bus.
  */
 int bus_move(struct bus *bus, struct bus_region *region, uint64_t base, struct error *err);
 

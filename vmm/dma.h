@@ -2,16 +2,16 @@
 /*
  * DMA: how a device reaches memory.
  *
- * Each device that can master the bus has a `struct dma_space`. It stands for everything that is between
- * the device and RAM: the bus master enables on the way up, the requester id, and an IOMMU if there is
- * one. These functions are the only way for a device to touch guest memory. They reach RAM only: an
- * address where a BAR or nothing is fails, and so no device can be driven by another one's DMA.
+ * Each device that can master the bus has a `struct dma_space`. It stands for everything that is
+ * between the device and RAM: the bus master enables on the way up, the requester id, and an IOMMU
+ * if there is one. These functions are the only way for a device to touch guest memory. They reach
+ * RAM only: an address where a BAR or nothing is fails, and so no device can be driven by another
+ * one's DMA.
  *
  * Errors of all functions, which a device turns into its own way of reporting:
  *   -EACCES  bus mastering is off
- *   -EFAULT  the IOMMU has no translation, or one without the permission (an IOMMU event is recorded)
- *   -ENXIO   there is no RAM at the (translated) address
- *   -ERANGE  address + length wraps
+ *   -EFAULT  the IOMMU has no translation, or one without the permission (an IOMMU event is
+ * recorded) -ENXIO   there is no RAM at the (translated) address -ERANGE  address + length wraps
  * All may be called on any thread without a lock.
  */
 #ifndef VMM_DMA_H
@@ -30,8 +30,8 @@ enum dma_direction { DMA_FROM_MEMORY = 1, DMA_TO_MEMORY = 2 };
 
 struct dma_space {
     const struct guest_memory *memory;
-    atomic_bool bus_master;         /* every bus master enable on the way up is set */
-    _Atomic uint16_t requester_id;  /* bus << 8 | device << 3 | function, as the guest numbered it */
+    atomic_bool bus_master;        /* every bus master enable on the way up is set */
+    _Atomic uint16_t requester_id; /* bus << 8 | device << 3 | function, as the guest numbered it */
 };
 
 /* A piece of guest RAM that a device may use until dma_unmap(). */
@@ -41,18 +41,18 @@ struct dma_mapping {
 };
 
 /*
- * Map the beginning of [address, address + length) for `direction`: `mapping->length` is at least 1 and
- * at most `length`; the caller loops. `length` > 0.
+ * Map the beginning of [address, address + length) for `direction`: `mapping->length` is at least 1
+ * and at most `length`; the caller loops. `length` > 0.
  */
-int dma_map(struct dma_space *space, iova_t address, uint64_t length,
-            enum dma_direction direction, struct dma_mapping *mapping);
+int dma_map(struct dma_space *space, iova_t address, uint64_t length, enum dma_direction direction,
+            struct dma_mapping *mapping);
 
 /* Give a mapping back. */
 void dma_unmap(struct dma_space *space, struct dma_mapping *mapping);
 
 /*
- * Copy `length` bytes from or to memory. When they fail, a part may have been copied. Data written before
- * a later interrupt of the same device is visible to the guest when it takes that interrupt.
+ * Copy `length` bytes from or to memory. When they fail, a part may have been copied. Data written
+ * before a later interrupt of the same device is visible to the guest when it takes that interrupt.
  */
 int dma_read(struct dma_space *space, iova_t address, void *buffer, size_t length);
 int dma_write(struct dma_space *space, iova_t address, const void *buffer, size_t length);

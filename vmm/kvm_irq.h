@@ -3,8 +3,9 @@
  * The irq_chip in front of KVM's in-kernel interrupt controllers: pins by KVM_IRQ_LINE, messages by
  * KVM_SET_GSI_ROUTING and irqfds. See vmm/irq.h for the interface.
  *
- * KVM has one routing table for the whole VM and replaces it as a whole. `entries` is our copy of it, in
- * the order in which it was built: first what the architecture put there for its pins, then the vectors.
+ * KVM has one routing table for the whole VM and replaces it as a whole. `entries` is our copy of
+ * it, in the order in which it was built: first what the architecture put there for its pins, then
+ * the vectors.
  */
 #ifndef VMM_KVM_IRQ_H
 #define VMM_KVM_IRQ_H
@@ -28,13 +29,13 @@ struct kvm_irq {
     pthread_mutex_t lock; /* guards what follows; a leaf */
     struct kvm_irq_routing *table; /* room for `allocated` entries */
     uint32_t allocated;
-    uint32_t *gsi_in_use; /* a bit a GSI, from msi_first up */
+    uint32_t *gsi_in_use;  /* a bit a GSI, from msi_first up */
     uint64_t table_writes; /* how often KVM was given the table, for tests and `info irq` */
 };
 
 /*
- * Prepare the table, empty. `pins` GSIs starting at 0 belong to the interrupt controllers; vectors get
- * those above. -ENOMEM, -ENOTSUP without KVM_CAP_IRQ_ROUTING.
+ * Prepare the table, empty. `pins` GSIs starting at 0 belong to the interrupt controllers; vectors
+ * get those above. -ENOMEM, -ENOTSUP without KVM_CAP_IRQ_ROUTING.
  */
 int kvm_irq_init(struct kvm_irq *irq, int vm_fd, uint32_t pins, struct error *err);
 void kvm_irq_destroy(struct kvm_irq *irq);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A vCPU: one thread that runs KVM_RUN in a loop. See vmm/vcpu.c for the loop, vmm/vm.h for its life. */
+/* A vCPU: one thread that runs KVM_RUN in a loop. See vmm/vcpu.c for the loop, vmm/vm.h for its
+ * life. */
 #ifndef VMM_VCPU_H
 #define VMM_VCPU_H
 
@@ -15,7 +16,7 @@
 
 struct vcpu {
     struct vm *vm;
-    unsigned index;      /* 0 is the boot processor */
+    unsigned index; /* 0 is the boot processor */
     int fd;
     struct kvm_run *run; /* shared with KVM */
     pthread_t thread;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The virtual machine as the core sees it: KVM's file descriptors, guest RAM, the two buses, interrupts,
- * the vCPUs and the life of them all. It knows no device; machine.h puts those on top.
+ * The virtual machine as the core sees it: KVM's file descriptors, guest RAM, the two buses,
+ * interrupts, the vCPUs and the life of them all. It knows no device; machine.h puts those on top.
  *
- * Life cycle. vCPU threads run or are parked; the main thread decides. A device that wants the machine to
- * power off, reset or stop calls vm_request(), which may be on any thread: it records the wish, wakes the
- * main thread, and makes every vCPU leave the guest. The main thread waits until all are parked and
- * then acts. Until it has acted no vCPU executes another guest instruction, so that a guest that asked
- * to power off does not run on.
+ * Life cycle. vCPU threads run or are parked; the main thread decides. A device that wants the
+ * machine to power off, reset or stop calls vm_request(), which may be on any thread: it records
+ * the wish, wakes the main thread, and makes every vCPU leave the guest. The main thread waits
+ * until all are parked and then acts. Until it has acted no vCPU executes another guest
+ * instruction, so that a guest that asked to power off does not run on.
  */
 #ifndef VMM_VM_H
 #define VMM_VM_H
@@ -43,26 +43,27 @@ struct vm {
     struct bus pio; /* I/O ports; arm64 has none */
     struct kvm_irq irq;
     struct event_loop loop;
-    struct event_source request_source; /* an eventfd that vm_request() writes */
     _Atomic unsigned request;           /* enum vm_request */
     _Atomic int request_signal;         /* with VM_REQUEST_QUIT: the signal that asked, or 0 */
 
     struct vcpu **vcpus;
     unsigned vcpu_count;
-    pthread_mutex_t lock;    /* guards what follows; a leaf */
-    pthread_cond_t changed;  /* signalled on each change of it */
-    bool running;            /* vCPUs may enter the guest */
-    bool shutting_down;      /* vCPU threads leave */
-    unsigned parked;         /* vCPUs that wait for `running` */
+    pthread_mutex_t lock;   /* guards what follows; a leaf */
+    pthread_cond_t changed; /* signalled on each change of it */
+    bool running;           /* vCPUs may enter the guest */
+    bool shutting_down;     /* vCPU threads leave */
+    unsigned parked;        /* vCPUs that wait for `running` */
 };
 
 /*
- * Open /dev/kvm, check the API version and every capability that minivmm needs (the text names the missing
- * one), create the VM and the two empty buses. No vCPU and no RAM yet. `type` is KVM_CREATE_VM's.
+ * Open /dev/kvm, check the API version and every capability that minivmm needs (the text names the
+ * missing one), create the VM and the two empty buses. No vCPU and no RAM yet. `type` is
+ * KVM_CREATE_VM's.
  */
 int vm_init(struct vm *vm, struct error *err);
 
-/* Undo all of it; vCPUs must have been stopped by vm_stop_vcpus(). Safe after a failed vm_init(). */
+/* Undo all of it; vCPUs must have been stopped by vm_stop_vcpus(). Safe after a failed vm_init().
+ */
 void vm_destroy(struct vm *vm);
 
 /* Add guest RAM and make it known to KVM. See guest_memory_add(). */
@@ -77,15 +78,16 @@ int vm_create_vcpus(struct vm *vm, unsigned count, struct error *err);
 /* Let the vCPUs run. Main thread. */
 void vm_resume(struct vm *vm);
 
-/* Make all vCPUs leave the guest and wait until each is parked. Main thread; may be called twice. */
+/* Make all vCPUs leave the guest and wait until each is parked. Main thread; may be called twice.
+ */
 void vm_pause(struct vm *vm);
 
 /* Pause, end the threads and destroy the vCPUs. */
 void vm_stop_vcpus(struct vm *vm);
 
 /*
- * Ask for something; see above. Returns at once, on any thread; on a vCPU's own thread the vCPU parks
- * as soon as its present exit has been completed.
+ * Ask for something; see above. Returns at once, on any thread; on a vCPU's own thread the vCPU
+ * parks as soon as its present exit has been completed.
  */
 void vm_request(struct vm *vm, enum vm_request request);
 

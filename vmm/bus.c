@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+/* See vmm/bus.h for how regions, views and cursors work together. */
+#include "vmm/bus.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/trace.h"
+
+/* ---- views
+ * --------------------------------------------------------------------------------------- */
+
+static uint64_t region_last(const struct bus_region *region)
+{
+    return region->base + (region->size - 1);
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The region that answers at `address`: highest priority first, then the one added first. */
+static const struct bus_region *winner_at(const struct bus *bus, uint64_t address)
+{
+    const struct bus_region *winner = NULL;
+    for (size_t i = 0; i < bus->count; i++) {
+        const struct bus_region *region = bus->regions[i];
+        if (address >= region->base && address <= region_last(region) &&
+            (!winner || region->priority > winner->priority)) {
+            winner = region;
+        }
+    }
+    return winner;
+}
+
+/*
+ * Collect where a range can begin: at 0, where a region starts, and just behind where one ends.
+ * Returns their number, ascending, with repetitions.
+ */
+static size_t collect_borders(const struct bus *bus, uint64_t *borders)
+{
+    size_t count = 0;
+    borders[count++] = 0;
+    for (size_t i = 0; i < bus->count; i++) {
+        borders[count++] = bus->regions[i]->base;
+        uint64_t last = region_last(bus->regions[i]);
+        if (last < bus->limit) {
+            borders[count++] = last + 1;
+        }
+    }
+    qsort(borders, count, sizeof(*borders), compare_addresses);
+    return count;
+}
+
+/* Append a range from `first` on, unless it continues the one before. The end is filled in later.
+ */
+static void append_range(struct bus_view *view, uint64_t first, const struct bus_region *region)
+{
+    if (view->count > 0 && view->ranges[view->count - 1].region == region) {
+        return;
+    }
+    if (view->count > 0) {
+        view->ranges[view->count - 1].last = first - 1;
+    }
+    view->ranges[view->count++] =
+        (struct bus_range){.first = first, .region = region, .base = region ? region->base : 0};
+}
+
+/*
+ * Build the view of the present regions. O(n^2), which is paid when the map changes so that an
+ * access pays O(log n). NULL if there is no memory.
+ */
+static struct bus_view *build_view(const struct bus *bus)
+{
+    size_t most = 2 * bus->count + 1;
+    struct bus_view *view = malloc(sizeof(*view) + most * sizeof(view->ranges[0]));
+    uint64_t *borders = malloc(most * sizeof(*borders));
+    if (!view || !borders) {
+        free(view);
+        free(borders);
+        return NULL;
+    }
+    atomic_init(&view->references, 1);
+    view->count = 0;
+    size_t count = collect_borders(bus, borders);
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || borders[i] != borders[i - 1]) {
+            append_range(view, borders[i], winner_at(bus, borders[i]));
+        }
+    }
+    view->ranges[view->count - 1].last = bus->limit;
+    free(borders);
+    return view;
+}
+
+static void view_release(struct bus_view *view)
+{
+    if (view && atomic_fetch_sub_explicit(&view->references, 1, memory_order_acq_rel) == 1) {
+        free(view);
+    }
+}
+
+/* Build and publish a view of the regions as they are now. bus->lock is held. */
+static int publish(struct bus *bus)
+{
+    struct bus_view *view = build_view(bus);
+    if (!view) {
+        return -ENOMEM;
+    }
+    struct bus_view *old = atomic_load_explicit(&bus->view, memory_order_relaxed);
+    atomic_store_explicit(&bus->view, view, memory_order_release);
+    view_release(old);
+    return 0;
+}
+
+/* ---- the map
+ * ------------------------------------------------------------------------------------- */
+
+int bus_init(struct bus *bus, const char *name, uint64_t limit)
+{
+    *bus = (struct bus){.name = name, .limit = limit};
+    pthread_mutex_init(&bus->lock, NULL);
+    return publish(bus);
+}
+
+void bus_destroy(struct bus *bus)
+{
+    if (!bus->name) {
+        return; /* never set up */
+    }
+    for (size_t i = 0; i < bus->count; i++) {
+        bus->regions[i]->bus = NULL;
+    }
+    view_release(atomic_load(&bus->view));
+    free(bus->regions);
+    pthread_mutex_destroy(&bus->lock);
+    *bus = (struct bus){0};
+}
+
+static int check_place(const struct bus *bus, const struct bus_region *region, uint64_t base,
+                       struct error *err)
+{
+    uint64_t last = base + (region->size - 1);
+    if (last < base || last > bus->limit) {
+        return error_set(err, -ERANGE,
+                         "%s: 0x%" PRIx64 " bytes at 0x%" PRIx64 " end above the %s bus",
+                         region->name, region->size, base, bus->name);
+    }
+    if (region->priority != BUS_PRIORITY_FIXED) {
+        return 0;
+    }
+    for (size_t i = 0; i < bus->count; i++) {
+        const struct bus_region *other = bus->regions[i];
+        if (other->priority == BUS_PRIORITY_FIXED && base <= region_last(other) &&
+            other->base <= last) {
+            return error_set(err, -EEXIST, "%s at 0x%" PRIx64 " overlaps %s at 0x%" PRIx64,
+                             region->name, base, other->name, other->base);
+        }
+    }
+    return 0;
+}
+
+/* Put the region into the list. bus->lock is held; the view is not yet changed. */
+static int insert_region(struct bus *bus, struct bus_region *region, uint64_t base,
+                         struct error *err)
+{
+    int ret = check_place(bus, region, base, err);
+    if (ret < 0) {
+        return ret;
+    }
+    struct bus_region **grown =
+        realloc(bus->regions, (bus->count + 1) * sizeof(struct bus_region *));
+    if (!grown) {
+        return error_set(err, -ENOMEM, "%s: no memory", region->name);
+    }
+    bus->regions = grown;
+    bus->regions[bus->count++] = region;
+    region->base = base;
+    region->bus = bus;
+    return 0;
+}
+
+/* Take the region out of the list. bus->lock is held; the view is not yet changed. */
+static void delete_region(struct bus *bus, struct bus_region *region)
+{
+    size_t i = 0;
+    while (bus->regions[i] != region) {
+        i++;
+    }
+    memmove(&bus->regions[i], &bus->regions[i + 1],
+            (bus->count - i - 1) * sizeof(struct bus_region *));
+    bus->count--;
+    region->bus = NULL;
+}
+
+int bus_move(struct bus *bus, struct bus_region *region, uint64_t base, struct error *err)
+{
+    pthread_mutex_lock(&bus->lock);
+    bool was_mapped = region->bus != NULL;
+    if (was_mapped) {
+        delete_region(bus, region);
+    }
+    int ret = insert_region(bus, region, base, err);
+    if ((ret == 0 || was_mapped) && publish(bus) < 0) {
+        ret = error_set(err, -ENOMEM, "%s: no memory", region->name);
+    }
+    pthread_mutex_unlock(&bus->lock);
+    if (ret == 0) {
+        trace_bus_map(bus->name, region->name, base, base + (region->size - 1));
+    }
+    return ret;
+}
+
+int bus_add(struct bus *bus, struct bus_region *region, uint64_t base, struct error *err)
+{
+    return bus_move(bus, region, base, err);
+}
+
+void bus_remove(struct bus_region *region)
+{
+    struct bus *bus = region->bus;
+    if (!bus) {
+        return;
+    }
+    pthread_mutex_lock(&bus->lock);
+    delete_region(bus, region);
+    /* Without memory for a new view the old one stays: the region answers a little longer. */
+    (void)publish(bus);
+    pthread_mutex_unlock(&bus->lock);
+    trace_bus_unmap(bus->name, region->name);
+}
+
+void bus_for_each(struct bus *bus, void (*visit)(void *opaque, const struct bus_range *range),
+                  void *opaque)
+{
+    struct bus_cursor cursor;
+    bus_cursor_init(&cursor, bus);
+    for (size_t i = 0; i < cursor.view->count; i++) {
+        visit(opaque, &cursor.view->ranges[i]);
+    }
+    bus_cursor_destroy(&cursor);
+}
+
+/* ---- accesses
+ * ------------------------------------------------------------------------------------ */
+
+/* Let go of the cursor's view and take the published one. Under the lock nobody can free it first.
+ */
+static void cursor_refresh(struct bus_cursor *cursor)
+{
+    struct bus *bus = cursor->bus;
+    pthread_mutex_lock(&bus->lock);
+    struct bus_view *view = atomic_load_explicit(&bus->view, memory_order_relaxed);
+    atomic_fetch_add_explicit(&view->references, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&bus->lock);
+    view_release((struct bus_view *)cursor->view);
+    cursor->view = view;
+    cursor->last = &view->ranges[0];
+}
+
+void bus_cursor_init(struct bus_cursor *cursor, struct bus *bus)
+{
+    *cursor = (struct bus_cursor){.bus = bus};
+    cursor_refresh(cursor);
+}
+
+void bus_cursor_destroy(struct bus_cursor *cursor)
+{
+    view_release((struct bus_view *)cursor->view);
+    *cursor = (struct bus_cursor){0};
+}
+
+/* Binary search for the range that holds `address`; there always is one, as ranges leave no gap. */
+static const struct bus_range *find_range(const struct bus_view *view, uint64_t address)
+{
+    size_t low = 0;
+    size_t high = view->count - 1;
+    while (low < high) {
+        size_t middle = (low + high + 1) / 2;
+        if (address < view->ranges[middle].first) {
+            high = middle - 1;
+        } else {
+            low = middle;
+        }
+    }
+    return &view->ranges[low];
+}
+
+/* The range that holds `address`, in the newest view. */
+static inline const struct bus_range *lookup(struct bus_cursor *cursor, uint64_t address)
+{
+    if (__builtin_expect(
+            cursor->view != atomic_load_explicit(&cursor->bus->view, memory_order_acquire), 0)) {
+        cursor_refresh(cursor);
+    }
+    const struct bus_range *range = cursor->last;
+    if (address < range->first || address > range->last) {
+        range = find_range(cursor->view, address);
+        cursor->last = range;
+    }
+    return range;
+}
+
+static uint64_t all_ones(unsigned size)
+{
+    return UINT64_MAX >> (64 - 8 * size);
+}
+
+/* How many of `size` bytes at `address` one device gets at once: up to the range's end, a power of
+ * two. */
+static unsigned piece_size(const struct bus_range *range, uint64_t address, unsigned size)
+{
+    uint64_t room = range->last - address;
+    unsigned piece = size;
+    while (piece > 1 && piece - 1 > room) {
+        piece /= 2;
+    }
+    return piece;
+}
+
+/* An access that crosses a border: each side gets its bytes. Above the last address there is
+ * nothing. */
+static uint64_t read_split(struct bus_cursor *cursor, uint64_t address, unsigned size)
+{
+    uint64_t value = 0;
+    unsigned done = 0;
+    while (done < size) {
+        unsigned rest = 1u << (31 - __builtin_clz(size - done));
+        if (address + done > cursor->bus->limit || address + done < address) {
+            return (value | all_ones(size) << (8 * done)) & all_ones(size);
+        }
+        unsigned piece = piece_size(lookup(cursor, address + done), address + done, rest);
+        value |= (bus_read(cursor, address + done, piece) & all_ones(piece)) << (8 * done);
+        done += piece;
+    }
+    return value;
+}
+
+static void write_split(struct bus_cursor *cursor, uint64_t address, unsigned size, uint64_t value)
+{
+    unsigned done = 0;
+    while (done < size) {
+        unsigned rest = 1u << (31 - __builtin_clz(size - done));
+        if (address + done > cursor->bus->limit || address + done < address) {
+            return;
+        }
+        unsigned piece = piece_size(lookup(cursor, address + done), address + done, rest);
+        bus_write(cursor, address + done, piece, value >> (8 * done) & all_ones(piece));
+        done += piece;
+    }
+}
+
+uint64_t bus_read(struct bus_cursor *cursor, uint64_t address, unsigned size)
+{
+    const struct bus_range *range = lookup(cursor, address);
+    if (__builtin_expect(size - 1 > range->last - address, 0)) {
+        return read_split(cursor, address, size);
+    }
+    const struct bus_region *region = range->region;
+    if (!region) {
+        trace_bus_unassigned_read(cursor->bus->name, address, size);
+        return all_ones(size);
+    }
+    uint64_t value = region->ops->read(region->opaque, address - range->base, size);
+    trace_bus_read(cursor->bus->name, region->name, address, size, value);
+    return value;
+}
+
+void bus_write(struct bus_cursor *cursor, uint64_t address, unsigned size, uint64_t value)
+{
+    const struct bus_range *range = lookup(cursor, address);
+    if (__builtin_expect(size - 1 > range->last - address, 0)) {
+        write_split(cursor, address, size, value);
+        return;
+    }
+    const struct bus_region *region = range->region;
+    if (!region) {
+        trace_bus_unassigned_write(cursor->bus->name, address, size, value);
+        return;
+    }
+    trace_bus_write(cursor->bus->name, region->name, address, size, value);
+    region->ops->write(region->opaque, address - range->base, size, value);
+}

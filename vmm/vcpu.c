@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The vCPU loop: QEMU's kvm_cpu_exec(), on one page.
+ *
+ * KVM_RUN executes guest code until the guest does something that KVM does not do itself. It then
+ * returns, and struct kvm_run, which is shared memory, says what: exit_reason and a union of
+ * details. The switch in vcpu_run() handles it on this thread, before the next KVM_RUN; that call
+ * first completes the instruction (a read gets the value we put into kvm_run) and then goes on.
+ *
+ * Leaving on request. Whoever wants a vCPU out of the guest clears vm->running under vm->lock, then
+ * sets kvm_run.immediate_exit and sends a signal (vcpu_kick). If the thread is in KVM_RUN, the
+ * signal ends it; if it is not, the next KVM_RUN completes the pending instruction and returns at
+ * once because of immediate_exit. Either way it fails with EINTR, and that is the only place where
+ * this thread looks at vm->running. The thread clears immediate_exit only under vm->lock and only
+ * while vm->running is set, so no request is lost; one that comes late costs one extra turn.
+ */
+#include "vmm/vcpu.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm/trace.h"
+
+#define KICK_SIGNAL SIGUSR1
+
+/* ---- life
+ * ---------------------------------------------------------------------------------------- */
+
+static void kicked(int signal_number)
+{
+    (void)signal_number; /* its only purpose is to interrupt KVM_RUN */
+}
+
+int vcpu_install_kick_signal(struct error *err)
+{
+    struct sigaction action = {.sa_handler = kicked}; /* no SA_RESTART: the ioctl must return */
+    sigemptyset(&action.sa_mask);
+    if (sigaction(KICK_SIGNAL, &action, NULL) < 0) {
+        return error_set(err, -errno, "cannot install a signal handler: %s", strerror(errno));
+    }
+    return 0;
+}
+
+static void set_immediate_exit(struct vcpu *vcpu, uint8_t value)
+{
+    __atomic_store_n(&vcpu->run->immediate_exit, value, __ATOMIC_RELEASE);
+}
+
+void vcpu_kick(struct vcpu *vcpu)
+{
+    set_immediate_exit(vcpu, 1);
+    if (!pthread_equal(vcpu->thread, pthread_self())) {
+        pthread_kill(vcpu->thread, KICK_SIGNAL);
+    }
+}
+
+/*
+ * Called when KVM_RUN was interrupted, and before it is first called. Park until the machine runs.
+ * False when the thread is to end.
+ */
+static bool wait_until_running(struct vcpu *vcpu)
+{
+    struct vm *vm = vcpu->vm;
+    pthread_mutex_lock(&vm->lock);
+    if (!vm->running && !vm->shutting_down) {
+        trace_vcpu_park(vcpu->index);
+        vm->parked++;
+        pthread_cond_broadcast(&vm->changed);
+        while (!vm->running && !vm->shutting_down) {
+            pthread_cond_wait(&vm->changed, &vm->lock);
+        }
+        vm->parked--;
+        trace_vcpu_resume(vcpu->index);
+    }
+    bool run = !vm->shutting_down;
+    set_immediate_exit(vcpu, 0);
+    pthread_mutex_unlock(&vm->lock);
+    return run;
+}
+
+/* ---- exits
+ * --------------------------------------------------------------------------------------- */
+
+static uint64_t load_data(const void *data, unsigned size)
+{
+    uint64_t value = 0;
+    switch (size) {
+    case 1:
+        return *(const uint8_t *)data;
+    case 2:
+        return *(const uint16_t *)data;
+    case 4:
+        return *(const uint32_t *)data;
+    case 8:
+        return *(const uint64_t *)data;
+    default:
+        memcpy(&value, data, size);
+        return value;
+    }
+}
+
+static void store_data(void *data, unsigned size, uint64_t value)
+{
+    switch (size) {
+    case 1:
+        *(uint8_t *)data = (uint8_t)value;
+        break;
+    case 2:
+        *(uint16_t *)data = (uint16_t)value;
+        break;
+    case 4:
+        *(uint32_t *)data = (uint32_t)value;
+        break;
+    case 8:
+        *(uint64_t *)data = value;
+        break;
+    default:
+        memcpy(data, &value, size);
+        break;
+    }
+}
+
+/*
+ * IN, OUT, INS, OUTS: `count` elements of `size` bytes, all from or to the one port; they lie
+ * behind one another in the shared page.
+ */
+static void handle_io(struct vcpu *vcpu)
+{
+    struct kvm_run *run = vcpu->run;
+    uint8_t *data = (uint8_t *)run + run->io.data_offset;
+    unsigned size = run->io.size;
+    uint16_t port = run->io.port;
+    bool out = run->io.direction == KVM_EXIT_IO_OUT;
+    for (uint32_t left = run->io.count; left > 0; left--, data += size) {
+        if (out) {
+            bus_write(&vcpu->pio, port, size, load_data(data, size));
+        } else {
+            store_data(data, size, bus_read(&vcpu->pio, port, size));
+        }
+    }
+}
+
+/* A load or store to an address where there is no RAM. `len` is 1, 2, 4 or 8. */
+static void handle_mmio(struct vcpu *vcpu)
+{
+    struct kvm_run *run = vcpu->run;
+    uint64_t address = run->mmio.phys_addr;
+    unsigned size = run->mmio.len;
+    if (run->mmio.is_write) {
+        bus_write(&vcpu->mmio, address, size, load_data(run->mmio.data, size));
+    } else {
+        store_data(run->mmio.data, size, bus_read(&vcpu->mmio, address, size));
+    }
+}
+
+/* The guest used its architecture's own way (PSCI) to ask for power-off or reset, or says it
+ * crashed. */
+static void handle_system_event(struct vcpu *vcpu)
+{
+    uint32_t type = vcpu->run->system_event.type;
+    switch (type) {
+    case KVM_SYSTEM_EVENT_SHUTDOWN:
+        vm_request(vcpu->vm, VM_REQUEST_POWEROFF);
+        break;
+    case KVM_SYSTEM_EVENT_RESET:
+        vm_request(vcpu->vm, VM_REQUEST_RESET);
+        break;
+    default:
+        vm_report("minivmm: vCPU %u: KVM_EXIT_SYSTEM_EVENT of type %u", vcpu->index, type);
+        vm_request(vcpu->vm, VM_REQUEST_CRASH);
+        break;
+    }
+}
+
+/* The vCPU cannot go on. Say everything that helps to find out why, once, and stop the machine. */
+static void crash(struct vcpu *vcpu, const char *reason)
+{
+    static pthread_mutex_t one_report = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&one_report); /* the reports of two vCPUs do not mix */
+    fprintf(stderr, "minivmm: vCPU %u: %s\n", vcpu->index, reason);
+    arch_vcpu_dump(vcpu, stderr);
+    fflush(stderr);
+    pthread_mutex_unlock(&one_report);
+    vm_request(vcpu->vm, VM_REQUEST_CRASH);
+}
+
+static void crash_internal_error(struct vcpu *vcpu)
+{
+    static const char *const names[] = {
+        [KVM_INTERNAL_ERROR_EMULATION] = "emulation failure",
+        [KVM_INTERNAL_ERROR_SIMUL_EX] = "simultaneous exceptions",
+        [KVM_INTERNAL_ERROR_DELIVERY_EV] = "exit while delivering an event",
+        [KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON] = "unexpected exit reason",
+    };
+    const struct kvm_run *run = vcpu->run;
+    uint32_t suberror = run->internal.suberror;
+    bool known = suberror < sizeof(names) / sizeof(names[0]) && names[suberror];
+    char text[512];
+    int used = snprintf(text, sizeof(text), "KVM_EXIT_INTERNAL_ERROR: %s (suberror %u)",
+                        known ? names[suberror] : "unknown", suberror);
+    for (uint32_t i = 0; i < run->internal.ndata && i < 8; i++) {
+        used +=
+            snprintf(text + used, sizeof(text) - (size_t)used, " 0x%llx", run->internal.data[i]);
+    }
+    crash(vcpu, text);
+}
+
+static void crash_fail_entry(struct vcpu *vcpu)
+{
+    char text[128];
+    snprintf(text, sizeof(text), "KVM_EXIT_FAIL_ENTRY: hardware reason 0x%llx",
+             vcpu->run->fail_entry.hardware_entry_failure_reason);
+    crash(vcpu, text);
+}
+
+static void crash_unknown(struct vcpu *vcpu)
+{
+    char text[128];
+    snprintf(text, sizeof(text), "exit reason %u (%s) is not handled", vcpu->run->exit_reason,
+             vcpu_exit_name(vcpu->run->exit_reason));
+    crash(vcpu, text);
+}
+
+static void crash_run_failed(struct vcpu *vcpu, int code)
+{
+    char text[128];
+    snprintf(text, sizeof(text), "KVM_RUN failed: %s", strerror(code));
+    crash(vcpu, text);
+}
+
+/* ---- the loop
+ * ------------------------------------------------------------------------------------ */
+
+/* Run guest code until the machine stops. */
+static void vcpu_run(struct vcpu *vcpu)
+{
+    struct kvm_run *run = vcpu->run;
+    for (;;) {
+        if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
+            if (errno != EINTR && errno != EAGAIN) {
+                crash_run_failed(vcpu, errno);
+            }
+            if (!wait_until_running(vcpu)) {
+                return;
+            }
+            continue;
+        }
+        trace_vcpu_exit(vcpu->index, run->exit_reason);
+        switch (run->exit_reason) {
+        case KVM_EXIT_IO: /* port I/O: x86 only */
+            handle_io(vcpu);
+            break;
+        case KVM_EXIT_MMIO: /* a load or store outside RAM */
+            handle_mmio(vcpu);
+            break;
+        case KVM_EXIT_IRQ_WINDOW_OPEN: /* asked for by nobody here; harmless */
+        case KVM_EXIT_INTR:
+            break;
+        case KVM_EXIT_SYSTEM_EVENT: /* PSCI */
+            handle_system_event(vcpu);
+            break;
+        case KVM_EXIT_SHUTDOWN: /* x86: triple fault */
+            crash(vcpu, "KVM_EXIT_SHUTDOWN: the guest's CPU shut down (triple fault)");
+            break;
+        case KVM_EXIT_INTERNAL_ERROR:
+            crash_internal_error(vcpu);
+            break;
+        case KVM_EXIT_FAIL_ENTRY:
+            crash_fail_entry(vcpu);
+            break;
+        default:
+            if (!arch_vcpu_handle_exit(vcpu)) {
+                crash_unknown(vcpu);
+            }
+            break;
+        }
+    }
+}
+
+static void *vcpu_thread(void *opaque)
+{
+    struct vcpu *vcpu = opaque;
+    char name[16];
+    snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
+    trace_name_thread(name);
+    if (wait_until_running(vcpu)) {
+        vcpu_run(vcpu);
+    }
+    return NULL;
+}
+
+/* ---- creation
+ * ------------------------------------------------------------------------------------ */
+
+static int open_vcpu(struct vcpu *vcpu, struct error *err)
+{
+    vcpu->fd = ioctl(vcpu->vm->fd, KVM_CREATE_VCPU, vcpu->index);
+    if (vcpu->fd < 0) {
+        int code = -errno;
+        return error_set(err, code, "cannot create vCPU %u: %s", vcpu->index, strerror(-code));
+    }
+    void *run = mmap(NULL, vcpu->vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+    if (run == MAP_FAILED) {
+        int code = -errno;
+        return error_set(err, code, "cannot map vCPU %u: %s", vcpu->index, strerror(-code));
+    }
+    vcpu->run = run;
+    return 0;
+}
+
+static int start_thread(struct vcpu *vcpu, struct error *err)
+{
+    int ret = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+    if (ret != 0) {
+        return error_set(err, -ret, "cannot start vCPU %u's thread: %s", vcpu->index,
+                         strerror(ret));
+    }
+    vcpu->thread_started = true;
+    return 0;
+}
+
+int vcpu_create(struct vm *vm, unsigned index, struct vcpu **out, struct error *err)
+{
+    struct vcpu *vcpu = calloc(1, sizeof(*vcpu));
+    if (!vcpu) {
+        return error_set(err, -ENOMEM, "no memory for vCPU %u", index);
+    }
+    vcpu->vm = vm;
+    vcpu->index = index;
+    vcpu->fd = -1;
+    bus_cursor_init(&vcpu->mmio, &vm->mmio);
+    bus_cursor_init(&vcpu->pio, &vm->pio);
+    int ret = open_vcpu(vcpu, err);
+    if (ret == 0) {
+        ret = arch_vcpu_init(vcpu, err);
+    }
+    if (ret == 0) {
+        ret = start_thread(vcpu, err);
+    }
+    if (ret < 0) {
+        vcpu_destroy(vcpu);
+        return ret;
+    }
+    *out = vcpu;
+    return 0;
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+    if (vcpu->thread_started) {
+        pthread_join(vcpu->thread, NULL);
+    }
+    arch_vcpu_destroy(vcpu);
+    bus_cursor_destroy(&vcpu->mmio);
+    bus_cursor_destroy(&vcpu->pio);
+    if (vcpu->run) {
+        munmap(vcpu->run, vcpu->vm->run_size);
+    }
+    if (vcpu->fd >= 0) {
+        close(vcpu->fd);
+    }
+    free(vcpu);
+}
+
+const char *vcpu_exit_name(uint32_t reason)
+{
+#define NAME(exit) [exit] = #exit
+    static const char *const names[] = {
+        NAME(KVM_EXIT_UNKNOWN),
+        NAME(KVM_EXIT_EXCEPTION),
+        NAME(KVM_EXIT_IO),
+        NAME(KVM_EXIT_HYPERCALL),
+        NAME(KVM_EXIT_DEBUG),
+        NAME(KVM_EXIT_HLT),
+        NAME(KVM_EXIT_MMIO),
+        NAME(KVM_EXIT_IRQ_WINDOW_OPEN),
+        NAME(KVM_EXIT_SHUTDOWN),
+        NAME(KVM_EXIT_FAIL_ENTRY),
+        NAME(KVM_EXIT_INTR),
+        NAME(KVM_EXIT_SET_TPR),
+        NAME(KVM_EXIT_TPR_ACCESS),
+        NAME(KVM_EXIT_NMI),
+        NAME(KVM_EXIT_INTERNAL_ERROR),
+        NAME(KVM_EXIT_OSI),
+        NAME(KVM_EXIT_WATCHDOG),
+        NAME(KVM_EXIT_SYSTEM_EVENT),
+        NAME(KVM_EXIT_IOAPIC_EOI),
+        NAME(KVM_EXIT_HYPERV),
+        NAME(KVM_EXIT_ARM_NISV),
+        NAME(KVM_EXIT_X86_RDMSR),
+        NAME(KVM_EXIT_X86_WRMSR),
+        NAME(KVM_EXIT_DIRTY_RING_FULL),
+        NAME(KVM_EXIT_AP_RESET_HOLD),
+        NAME(KVM_EXIT_X86_BUS_LOCK),
+        NAME(KVM_EXIT_XEN),
+        NAME(KVM_EXIT_NOTIFY),
+    };
+#undef NAME
+    bool known = reason < sizeof(names) / sizeof(names[0]) && names[reason];
+    return known ? names[reason] : "KVM_EXIT_?";
+}
