@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The PCI host bridge, the buses below it, and the two ways to configuration space: ports 0xCF8/0xCFC
- * and ECAM. Both end in pci_config_read() and pci_config_write() of the function they name.
+ * The PCI host bridge, the buses below it, and the two ways to configuration space: ports
+ * 0xCF8/0xCFC and ECAM. Both end in pci_config_read() and pci_config_write() of the function they
+ * name.
  */
 #ifndef PCI_PCI_HOST_H
 #define PCI_PCI_HOST_H
@@ -35,22 +36,24 @@ struct pci_bridge {
 };
 
 struct pci_host {
-    struct bus *mmio; /* where BARs go */
-    struct bus *pio;  /* where I/O BARs go; NULL: the machine has no I/O space */
+    struct bus *mmio;  /* where BARs go */
+    struct bus *pio;   /* where I/O BARs go; NULL: the machine has no I/O space */
     uint64_t pio_base; /* what is subtracted from an I/O BAR's address (0 on x86) */
     struct irq_chip *irq;
     const struct guest_memory *memory;
     uint32_t intx_gsi[PCI_PINS]; /* GSI of root bus wire 0-3 (INTA of slot 0, 4, 8...) */
     struct pci_bus root;
 
-    pthread_mutex_t map_lock;  /* see pci_device.h */
-    pthread_mutex_t intx_lock; /* guards intx_count; a leaf */
+    pthread_mutex_t map_lock;      /* see pci_device.h */
+    pthread_mutex_t intx_lock;     /* guards intx_count; a leaf */
     unsigned intx_count[PCI_PINS]; /* functions that assert each wire */
 
     _Atomic uint32_t config_address; /* the latch at 0xCF8 */
     struct bus_region cf8_region;
     struct bus_region cfc_region;
     struct bus_region ecam_region;
+    const struct bus_ops *cf9_ops; /* see struct pci_host_config */
+    void *cf9_opaque;
 };
 
 struct pci_host_config {
@@ -62,26 +65,35 @@ struct pci_host_config {
     uint64_t ecam_base;
     unsigned ecam_buses; /* 1 to 256; 1 MiB each */
     bool has_cf8;        /* x86: put CF8/CFC on `pio` */
+    /*
+     * Accesses at 0xCF8-0xCFB of less than 4 bytes are not for the latch: a PC has its reset
+     * control register at 0xCF9. They go here, with the offset from 0xCF8. NULL: nobody is there,
+     * they read as all ones.
+     */
+    const struct bus_ops *cf9_ops;
+    void *cf9_opaque;
 };
 
-/* An empty root bus with a host bridge at 00:00.0 (1b36:0008, class 0600), and its windows on the buses. */
+/* An empty root bus with a host bridge at 00:00.0 (1b36:0008, class 0600), and its windows on the
+ * buses. */
 int pci_host_init(struct pci_host *host, const struct pci_host_config *config, struct error *err);
 
 /* Unrealize and free every device, last created first. vCPUs are stopped. */
 void pci_host_destroy(struct pci_host *host);
 
 /*
- * Create a device of `type` with these properties and plug it in. Besides the type's own properties every
- * device takes id=NAME, bus=ID (of a root-port or switch port; default the root bus), addr=SLOT[.FN]
- * (hexadecimal, as lspci prints it; default the type's slot if free, else the first free one) and
- * multifunction=on|off. `context` ("--device dma-engine,bus=x") starts every error: unknown
- * property, bad value, unknown bus, slot taken, slot outside the bus.
+ * Create a device of `type` with these properties and plug it in. Besides the type's own properties
+ * every device takes id=NAME, bus=ID (of a root-port or switch port; default the root bus),
+ * addr=SLOT[.FN] (hexadecimal, as lspci prints it; default the type's slot if free, else the first
+ * free one) and multifunction=on|off. `context` ("--device dma-engine,bus=x") starts every error:
+ * unknown property, bad value, unknown bus, slot taken, slot outside the bus.
  */
 int pci_host_create_device(struct pci_host *host, const struct pci_device_type *type,
                            const struct property_value *values, size_t count, const char *context,
                            struct error *err);
 
-/* The function that answers at bus, devfn as the guest numbered the buses; NULL: nobody. No lock. */
+/* The function that answers at bus, devfn as the guest numbered the buses; NULL: nobody. No lock.
+ */
 struct pci_device *pci_host_find(struct pci_host *host, unsigned bus, unsigned devfn);
 
 /* The device with this id; NULL: none. */
@@ -91,8 +103,8 @@ struct pci_device *pci_host_find_id(struct pci_host *host, const char *id);
 void pci_host_reset(struct pci_host *host);
 
 /* Call `visit` for every function, parents before children. vCPUs parked, or set-up. */
-void pci_host_for_each(struct pci_host *host, void (*visit)(void *opaque, struct pci_device *device),
-                       void *opaque);
+void pci_host_for_each(struct pci_host *host,
+                       void (*visit)(void *opaque, struct pci_device *device), void *opaque);
 
 /* The list of common properties, for help. */
 extern const struct property pci_common_properties[];
