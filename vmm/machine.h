@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The whole machine: the VM, its platform devices, the PCI host and what was plugged into it. The one
- * struct at the top; vmm/x86/machine.c and vmm/arm64/machine.c build it from top to bottom.
+ * The whole machine: the VM, its platform devices, the PCI host and what was plugged into it. The
+ * one struct at the top; vmm/x86/machine.c and vmm/arm64/machine.c build it from top to bottom.
  */
 #ifndef VMM_MACHINE_H
 #define VMM_MACHINE_H
@@ -22,15 +22,15 @@ struct machine {
 
 /*
  * In each architecture's machine.c: build everything in the order of the memory map: RAM, interrupt
- * controller, vCPUs, serial port, clock, PCI host; devices of the command line are plugged by the caller
- * afterwards. On failure machine_destroy() undoes what was built.
+ * controller, vCPUs, serial port, clock, PCI host; devices of the command line are plugged by the
+ * caller afterwards. On failure machine_destroy() undoes what was built.
  */
 int machine_build(struct machine *machine, struct error *err);
 void machine_destroy(struct machine *machine);
 
 /*
- * Power-on state, also after a guest's reboot: reset the platform devices and the vCPUs, load kernel,
- * initrd and tables into RAM, and point the boot processor at the entry. vCPUs are parked.
+ * Power-on state, also after a guest's reboot: reset the platform devices and the vCPUs, load
+ * kernel, initrd and tables into RAM, and point the boot processor at the entry. vCPUs are parked.
  * PCI devices are reset by the caller.
  */
 int machine_reset(struct machine *machine, struct error *err);

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * minivmm: from the command line to an exit status.
+ *
+ * The main thread builds the machine, lets the vCPUs run, and serves the event loop until something
+ * is asked of it: a reset, power-off, a crash, the person's wish to quit. See docs/architecture.md.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "devices/device_table.h"
+#include "vmm/machine.h"
+#include "vmm/trace.h"
+#include "vmm/vcpu.h"
+
+/* What the shell sees; documented in README.md. A signal that ends minivmm is passed on as such. */
+enum exit_status { STATUS_POWEROFF = 0, STATUS_ERROR = 1, STATUS_CRASH = 3 };
+
+/* ---- signals
+ * ------------------------------------------------------------------------------------- */
+
+/* Signals that end minivmm in an orderly way: they arrive as a file descriptor of the event loop.
+ */
+static void ending_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGHUP);
+    sigaddset(set, SIGQUIT);
+}
+
+struct signal_watch {
+    struct event_source source;
+    struct vm *vm;
+};
+
+static void signal_arrived(void *opaque, uint32_t events)
+{
+    struct signal_watch *watch = opaque;
+    struct signalfd_siginfo info;
+    (void)events;
+    if (read(watch->source.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        atomic_store(&watch->vm->request_signal, (int)info.ssi_signo);
+        vm_request(watch->vm, VM_REQUEST_QUIT);
+    }
+}
+
+/* Before any thread is created, so that all inherit the mask. */
+static int watch_signals(struct signal_watch *watch, struct vm *vm, struct error *err)
+{
+    sigset_t set;
+    ending_signals(&set);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN); /* a closed stdout is not the guest's fault */
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0) {
+        return error_set(err, -errno, "signalfd: %s", strerror(errno));
+    }
+    *watch = (struct signal_watch){.source = {.fd = fd, .handler = signal_arrived, .opaque = watch},
+                                   .vm = vm};
+    int ret = event_loop_add(&vm->loop, &watch->source, EPOLLIN);
+    return ret < 0 ? error_set(err, ret, "signalfd: %s", strerror(-ret)) : 0;
+}
+
+/* End as the signal would have ended us, so that a shell or a supervisor can tell. */
+static void die_of(int signal_number)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal_number);
+    signal(signal_number, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    raise(signal_number);
+}
+
+/* ---- the machine
+ * --------------------------------------------------------------------------------- */
+
+static int plug_devices(struct machine *machine, struct error *err)
+{
+    const struct options *options = machine->options;
+    for (size_t i = 0; i < options->device_count; i++) {
+        const struct device_option *option = &options->devices[i];
+        char context[256];
+        snprintf(context, sizeof(context), "--device %s", option->text);
+        const struct pci_device_type *type = device_table_find(option->name);
+        if (!type) {
+            return error_set(err, -ENOENT, "%s: no such device (--device help lists them)",
+                             context);
+        }
+        int ret = pci_host_create_device(&machine->pci, type, option->values, option->count,
+                                         context, err);
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    return 0;
+}
+
+/* The machine as after power-on, vCPUs parked at the kernel's entry. */
+static int power_on(struct machine *machine, struct error *err)
+{
+    pci_host_reset(&machine->pci);
+    return machine_reset(machine, err);
+}
+
+/*
+ * Run until the machine ends. Returns the request that ended it: power-off, crash or quit, or an
+ * error if a reset failed (the kernel file became unreadable).
+ */
+static int run(struct machine *machine, struct error *err)
+{
+    struct vm *vm = &machine->vm;
+    for (;;) {
+        vm_resume(vm);
+        while (atomic_load(&vm->request) == VM_REQUEST_NONE) {
+            event_loop_run(&vm->loop);
+        }
+        vm_pause(vm);
+        enum vm_request request = atomic_exchange(&vm->request, VM_REQUEST_NONE);
+        if (request != VM_REQUEST_RESET) {
+            return (int)request;
+        }
+        if (machine->options->no_reboot) {
+            return VM_REQUEST_POWEROFF;
+        }
+        int ret = power_on(machine, err);
+        if (ret < 0) {
+            return ret;
+        }
+    }
+}
+
+static int run_machine(struct machine *machine, struct error *err)
+{
+    struct signal_watch signals;
+    int ret = vm_init(&machine->vm, err);
+    if (ret == 0) {
+        ret = watch_signals(&signals, &machine->vm, err);
+    }
+    if (ret == 0) {
+        ret = machine_build(machine, err);
+    }
+    if (ret == 0) {
+        ret = plug_devices(machine, err);
+    }
+    if (ret == 0) {
+        ret = power_on(machine, err);
+    }
+    if (ret == 0) {
+        ret = run(machine, err);
+    }
+    return ret;
+}
+
+static int main_run(const struct options *options)
+{
+    static struct machine machine; /* zeroed, so that machine_destroy() knows what was built */
+    struct error err = {""};
+    machine.options = options;
+    int ended_by = run_machine(&machine, &err);
+    int signal_number = atomic_load(&machine.vm.request_signal);
+    vm_stop_vcpus(&machine.vm);
+    machine_destroy(&machine);
+    vm_destroy(&machine.vm);
+    trace_finish();
+    if (ended_by < 0) {
+        fprintf(stderr, "minivmm: %s\n", err.text);
+        return STATUS_ERROR;
+    }
+    if (ended_by == VM_REQUEST_QUIT && signal_number != 0) {
+        die_of(signal_number);
+    }
+    return ended_by == VM_REQUEST_CRASH ? STATUS_CRASH : STATUS_POWEROFF;
+}
+
+/* ---- the command line
+ * ---------------------------------------------------------------------------- */
+
+static int main_device_help(const char *name, struct error *err)
+{
+    if (!name) {
+        device_table_print(stdout);
+        return 0;
+    }
+    const struct pci_device_type *type = device_table_find(name);
+    if (!type) {
+        return error_set(err, -ENOENT, "--device %s: no such device (--device help lists them)",
+                         name);
+    }
+    device_type_print_help(type, stdout);
+    return 0;
+}
+
+static int start_tracing(const struct options *options, struct error *err)
+{
+    int ret = options->trace_file ? trace_set_file(options->trace_file, err) : 0;
+    if (ret == 0 && options->trace) {
+        ret = trace_enable(options->trace, true, err);
+    }
+    return ret;
+}
+
+static int act(const struct options *options, struct error *err)
+{
+    switch (options->action) {
+    case OPTIONS_HELP:
+        options_print_help(stdout);
+        return 0;
+    case OPTIONS_VERSION:
+        printf("minivmm %s\n", MINIVMM_VERSION);
+        return 0;
+    case OPTIONS_TRACE_HELP:
+        trace_list(stdout);
+        return 0;
+    case OPTIONS_DEVICE_HELP:
+        return main_device_help(options->help_device, err);
+    case OPTIONS_RUN:
+        break;
+    }
+    int ret = start_tracing(options, err);
+    return ret < 0 ? ret : main_run(options);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct error err = {""};
+    trace_name_thread("main");
+    int status = options_parse(&options, argc, argv, &err);
+    if (status == 0) {
+        status = act(&options, &err);
+    }
+    if (status < 0) {
+        fprintf(stderr, "minivmm: %s\n", err.text);
+        status = STATUS_ERROR;
+    }
+    options_destroy(&options);
+    return status;
+}
