@@ -4,8 +4,8 @@
  * trace_NAME() with the arguments named there.
  *
  * An event that is off costs a byte compared with zero and a branch that is never taken. The same
- * events are USDT probes (provider "minivmm"), a no-op instruction each, which perf, bpftrace and gdb can
- * attach to whether or not the event is on.
+ * events are USDT probes (provider "minivmm"), a no-op instruction each, which perf, bpftrace and
+ * gdb can attach to whether or not the event is on.
  */
 #ifndef VMM_TRACE_H
 #define VMM_TRACE_H
@@ -50,21 +50,30 @@ TRACE_EVENTS(TRACE_DEFINE)
 #undef TRACE_DEFINE
 
 /*
- * Turn on (or off) every event whose name matches a shell pattern of the comma-separated list `globs`.
- * -ENOENT if a pattern matches no event; the text names it.
+ * Turn on (or off) every event whose name matches a shell pattern of the comma-separated list
+ * `globs`, from left to right; a pattern with a minus sign in front does the opposite, so that
+ * "bus_*,-bus_read" is all of bus but one. -ENOENT if a pattern matches no event, -EINVAL if one is
+ * empty; the text names it, and the patterns before it have been applied.
  */
 int trace_enable(const char *globs, bool on, struct error *err);
 
-/* Send lines to `path` instead of stderr. Negative errno. */
+/*
+ * Send lines to `path`, emptied first, instead of stderr. They are gathered; they are written
+ * within moments while events come, and on every way out. Negative errno. Main thread.
+ */
 int trace_set_file(const char *path, struct error *err);
 
-/* Print the name of every event and whether it is on. */
+/* Print the name of every event and "on" or "off", a line each. */
 void trace_list(FILE *out);
 
-/* The name trace lines show for the calling thread, at most 15 bytes; also the thread's name in gdb and ps. */
+/* The name trace lines show for the calling thread, at most 15 bytes; also the thread's name in gdb
+ * and ps. */
 void trace_name_thread(const char *name);
 
-/* Write out what is buffered and close the file. */
+/* Write out what is gathered. Any thread. */
+void trace_flush(void);
+
+/* The same, and close the file; lines then go to stderr. Says on stderr if lines were lost. */
 void trace_finish(void);
 
 #endif
