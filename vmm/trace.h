@@ -28,8 +28,11 @@ enum trace_id {
         TRACE_COUNT
 };
 
-/* Which events are on. Written before vCPUs run, and by the monitor; read without a lock. */
-extern bool trace_on[TRACE_COUNT];
+/*
+ * Which events are on. Written before vCPUs run, and by the monitor; read without a lock. Hidden,
+ * so that position-independent code reads it directly and not through the global offset table.
+ */
+extern __attribute__((visibility("hidden"))) bool trace_on[TRACE_COUNT];
 
 /*
  * Write one line: seconds since the start, the thread's name, the event's name, the text.
