@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine.h"
+
+#include "arch.h"
+#include "pci.h"
+#include "test.h"
+
+bool engine_open(struct engine *engine, unsigned bus, unsigned nth)
+{
+    engine->bdf = pci_find(bus, ENGINE_VENDOR, ENGINE_DEVICE, nth);
+    if (engine->bdf == PCI_NONE) {
+        test_skip("no DMA engine");
+        return false;
+    }
+    engine->base = pci_read32(engine->bdf, PCI_BAR0) & ~0xfU;
+    if (!engine->base) {
+        engine->base = pci_allocate(ENGINE_BAR_SIZE);
+    }
+    engine_enable(engine);
+    return true;
+}
+
+void engine_enable(struct engine *engine)
+{
+    pci_set_bar(engine->bdf, 0, engine->base);
+    pci_command(engine->bdf, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, PCI_COMMAND_INTX_DISABLE);
+    pci_msi_disable(engine->bdf);
+    mmio_write32(engine->base + ENGINE_INTX_ENABLE, 0);
+    mmio_write32(engine->base + ENGINE_PENDING, 1);
+}
+
+void engine_start(const struct engine *engine, uint64_t src, uint64_t dst, uint32_t length)
+{
+    mmio_write64(engine->base + ENGINE_SRC, src);
+    mmio_write64(engine->base + ENGINE_DST, dst);
+    mmio_write32(engine->base + ENGINE_LEN, length);
+    mmio_write32(engine->base + ENGINE_CTRL, 1);
+}
+
+uint32_t engine_wait(const struct engine *engine)
+{
+    uint32_t status = ENGINE_BUSY;
+
+    (void)WAIT_UNTIL(!((status = mmio_read32(engine->base + ENGINE_STATUS)) & ENGINE_BUSY));
+    return status;
+}
+
+uint32_t engine_copy(const struct engine *engine, const void *src, void *dst, uint32_t length)
+{
+    engine_start(engine, (uintptr_t)src, (uintptr_t)dst, length);
+    return engine_wait(engine);
+}
