@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command line. One table of options drives parsing, --help and what the documentation is checked
- * against. Parsing opens no file and touches no KVM.
+ * The command line. One table of options drives parsing, --help and what the documentation is
+ * checked against. Parsing opens no file and touches no KVM.
  */
 #ifndef VMM_OPTIONS_H
 #define VMM_OPTIONS_H
@@ -14,7 +14,10 @@
 #include "vmm/error.h"
 #include "vmm/property.h"
 
-/* --device NAME[,key=value...], in the order of the command line. */
+/*
+ * --device NAME[,key=value...], in the order of the command line. A comma in a value is written
+ * twice. A key stands at most once.
+ */
 struct device_option {
     const char *text; /* as it was typed, for error texts */
     const char *name;
@@ -35,24 +38,27 @@ struct options {
     const char *help_device; /* NULL: all devices */
     const char *kernel;
     const char *initrd;
-    const char *append;
-    uint64_t memory; /* bytes, a multiple of 1 MiB */
+    const char *append; /* several are joined by a space; NULL: none given */
+    uint64_t memory;    /* bytes, a multiple of 1 MiB */
     unsigned smp;
     bool hugetlb;
     bool no_reboot;
-    const char *trace;      /* globs */
+    const char *trace; /* globs; several are joined by a comma */
     const char *trace_file;
     struct device_option *devices;
     size_t device_count;
-    char **strings; /* copies that the pointers above point into */
+    char **strings; /* copies that the pointers above may point into, otherwise into argv */
     size_t string_count;
 };
 
 enum { OPTIONS_MAX_VCPUS = 256 };
 
 /*
- * Parse argv into `options`, which is overwritten. -EINVAL with one line that names the option and the
- * reason. Call options_destroy() in any case.
+ * Parse argv into `options`, which is overwritten. argv[0] is skipped; the strings must outlive
+ * `options`. An option that asks for help or the version ends parsing: what follows is not looked
+ * at and --kernel may be missing. Of an option with one value that is given twice the last wins.
+ * -EINVAL, -ERANGE or -ENOMEM with one line that names the option and the reason. Call
+ * options_destroy() in any case.
  */
 int options_parse(struct options *options, int argc, char **argv, struct error *err);
 void options_destroy(struct options *options);
