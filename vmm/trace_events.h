@@ -52,6 +52,13 @@
     X(pci_bar_unmap, "%s bar%u", (const char *device, unsigned bar), device, bar)                  \
     X(pci_intx, "%s pin=%c level=%u",                                                              \
       (const char *device, int pin, unsigned level), device, pin, level)                           \
+    X(pci_bus_numbers, "%s secondary=0x%02x subordinate=0x%02x",                                   \
+      (const char *device, unsigned secondary, unsigned subordinate),                              \
+      device, secondary, subordinate)                                                              \
+    X(pci_link, "%s %s", (const char *device, const char *state), device, state)                   \
+    X(pci_msix_bad_access, "%s %s offset=0x%" PRIx64 " size=%u",                                   \
+      (const char *device, const char *direction, uint64_t offset, unsigned size),                 \
+      device, direction, offset, size)                                                             \
     X(pci_reset, "%s %s", (const char *device, const char *kind), device, kind)                    \
     X(pci_msi_update, "%s vector=%u address=0x%" PRIx64 " data=0x%x %s",                           \
       (const char *device, unsigned vector, uint64_t address, unsigned data, const char *state),   \
@@ -76,6 +83,11 @@
     X(dma_engine_done, "%s error=%u address=0x%" PRIx64,                                           \
       (const char *device, unsigned error, uint64_t address), device, error, address)              \
     X(dma_engine_refused, "%s busy_count=%u", (const char *device, unsigned count), device, count) \
+    /* devices/pci_testdev.c */                                                                    \
+    X(pci_testdev_read, "%s %s size=%u",                                                           \
+      (const char *device, const char *reg, unsigned size), device, reg, size)                     \
+    X(pci_testdev_write, "%s %s value=0x%" PRIx64,                                                 \
+      (const char *device, const char *reg, uint64_t value), device, reg, value)                   \
     /* devices/serial.c */                                                                         \
     X(serial_read, "reg=%u value=0x%02x", (unsigned reg, unsigned value), reg, value)              \
     X(serial_write, "reg=%u value=0x%02x", (unsigned reg, unsigned value), reg, value)             \
