@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""What `lspci -vvv` must say of a DMA engine, field by field."""
+
+import re
+
+
+def block_of(text, slot):
+    """The paragraph of one function."""
+    for block in re.split(r"\n(?=[0-9a-f]{2}:[0-9a-f]{2}\.[0-7] )|\n\n", text):
+        if block.lstrip().startswith(f"{slot} "):
+            return block.strip("\n")
+    return ""
+
+
+def fields(integrated):
+    """(what, regular expression) for each field; from the device's reference page."""
+    express = r"Root Complex Integrated Endpoint" if integrated else r"Endpoint"
+    yield "identity", r"^\S+ Class 00ff: Device 1234:3456 \(rev 10\)$"
+    yield "subsystem", r"^\tSubsystem: Device 1af4:1100$"
+    yield "control", r"^\tControl: I/O- Mem\+ BusMaster\+ .*DisINTx\+$"
+    yield "status", r"^\tStatus: Cap\+ .*INTx-$"
+    yield "latency", r"^\tLatency: 0"
+    yield "interrupt", r"^\tInterrupt: pin A routed to IRQ \d+$"
+    yield "BAR 0", r"^\tRegion 0: Memory at [0-9a-f]{8} \(32-bit, non-prefetchable\) \[size=16K\]$"
+    yield "Express", rf"^\tCapabilities: \[e0\] Express \(v2\) {express}, MSI 00$"
+    yield "device capabilities", r"^\t\tDevCap:\tMaxPayload \d+ bytes, PhantFunc 0"
+    yield "function level reset", r"FLReset\+"
+    yield "MSI", r"^\tCapabilities: \[40\] MSI: Enable\+ Count=1/1 Maskable- 64bit\+$"
+    yield "MSI address", r"^\t\tAddress: 00000000fee[0-9a-f]{5}  Data: [0-9a-f]{4}$"
+    yield "driver", r"^\tKernel driver in use: dma_engine$"
+
+
+def check_engine(text, slot, integrated):
+    """Yields (name, why-not-or-None) for each field of the engine at `slot`."""
+    block = block_of(text, slot)
+    yield f"lspci shows {slot}", None if block else f"no {slot} in {text[:300]!r}"
+    for name, pattern in fields(integrated):
+        found = re.search(pattern, block, re.M)
+        yield f"lspci {slot}: {name}", None if found else f"{pattern!r} is not in {block!r}"
+    regions = re.findall(r"^\tRegion (\d)", block, re.M)
+    yield f"lspci {slot}: one BAR", None if regions == ["0"] else f"regions {regions}"
+    capabilities = re.findall(r"^\tCapabilities: \[([0-9a-f]+)", block, re.M)
+    yield f"lspci {slot}: capabilities", None if capabilities == ["e0", "40"] else f"{capabilities}"
+    bad = re.search(r"<unknown|ignored|disabled|virtual|!!!", block)
+    yield f"lspci {slot}: nothing odd", None if not bad else f"{bad[0]} in {block!r}"
