@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Trace lines: their form, choosing events, threads, the trace file, and that a process that
+ * crashes leaves none behind. The crashing is done by this program itself, started again with the
+ * name of a way to die and of a trace file.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <regex.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vmm/trace.h"
+
+/* ---- helpers ----------------------------------------------------------------------------------
+ */
+
+static char trace_path[64];
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(trace_path, sizeof(trace_path), "/tmp/test_trace.%d", (int)getpid());
+    return trace_enable("*", false, NULL);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    trace_finish();
+    unlink(trace_path);
+    return 0;
+}
+
+/* The whole of a file, to be freed. */
+static char *read_file(const char *path)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    FILE *in = fopen(path, "re");
+    assert_non_null(in);
+    for (int c = getc(in); c != EOF; c = getc(in)) {
+        putc(c, out);
+    }
+    fclose(in);
+    fclose(out);
+    return text;
+}
+
+static void assert_matches(const char *text, const char *pattern)
+{
+    regex_t regex;
+    assert_int_equal(regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB), 0);
+    if (regexec(&regex, text, 0, NULL, 0) != 0) {
+        fail_msg("'%s' does not match '%s'", text, pattern);
+    }
+    regfree(&regex);
+}
+
+/* Run `body` with stderr going to the trace path. */
+static void with_stderr_in_file(void (*body)(void))
+{
+    int saved = dup(STDERR_FILENO);
+    int fd = open(trace_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    dup2(fd, STDERR_FILENO);
+    body();
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(fd);
+}
+
+static unsigned events_on(void)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < TRACE_COUNT; i++) {
+        count += trace_on[i];
+    }
+    return count;
+}
+
+/* ---- choosing ---------------------------------------------------------------------------------
+ */
+
+static void globs_choose_events(void **state)
+{
+    (void)state;
+    assert_int_equal(events_on(), 0);
+    assert_int_equal(trace_enable("irq_level", true, NULL), 0);
+    assert_true(trace_on[TRACE_ID_irq_level]);
+    assert_int_equal(events_on(), 1);
+    assert_int_equal(trace_enable("bus_*,-bus_unassigned*,vcpu_par[kx]", true, NULL), 0);
+    assert_true(trace_on[TRACE_ID_bus_read]);
+    assert_true(trace_on[TRACE_ID_bus_map]);
+    assert_false(trace_on[TRACE_ID_bus_unassigned_read]);
+    assert_true(trace_on[TRACE_ID_vcpu_park]);
+    assert_false(trace_on[TRACE_ID_vcpu_resume]);
+    assert_int_equal(trace_enable("bus_*", false, NULL), 0);
+    assert_false(trace_on[TRACE_ID_bus_read]);
+    assert_int_equal(trace_enable("-bus_read", false, NULL), 0);
+    assert_true(trace_on[TRACE_ID_bus_read]);
+    assert_int_equal(trace_enable("*", true, NULL), 0);
+    assert_int_equal(events_on(), TRACE_COUNT);
+}
+
+static void bad_globs_are_named(void **state)
+{
+    (void)state;
+    struct error err = {""};
+    assert_int_equal(trace_enable("irq_level,nosuch*", true, &err), -ENOENT);
+    assert_string_equal(err.text, "--trace: no event matches 'nosuch*' (--trace help lists them)");
+    assert_int_equal(trace_enable("irq_level,,bus_*", true, &err), -EINVAL);
+    assert_string_equal(err.text, "--trace: '' is not a pattern of event names");
+    assert_int_equal(trace_enable("", true, &err), -EINVAL);
+    assert_int_equal(trace_enable("-", true, &err), -EINVAL);
+    char longest[300];
+    memset(longest, 'x', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    assert_int_equal(trace_enable(longest, true, &err), -EINVAL);
+}
+
+static void list_shows_every_event(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t length = 0;
+    assert_int_equal(trace_enable("bus_read", true, NULL), 0);
+    FILE *out = open_memstream(&text, &length);
+    trace_list(out);
+    fclose(out);
+    unsigned lines = 0;
+    for (const char *p = text; *p != '\0'; p++) {
+        lines += *p == '\n';
+    }
+    assert_int_equal(lines, TRACE_COUNT);
+    assert_matches(text, "(^|\n)bus_read +on\n");
+    assert_matches(text, "(^|\n)bus_write +off\n");
+    free(text);
+}
+
+/* ---- lines ------------------------------------------------------------------------------------
+ */
+
+static void *emit_as_vcpu(void *opaque)
+{
+    char comm[32] = "";
+    trace_name_thread(opaque);
+    pthread_getname_np(pthread_self(), comm, sizeof(comm));
+    assert_string_equal(comm, "vcpu0-name-that"); /* 15 bytes of it */
+    errno = ENOTTY;
+    trace_bus_read("mmio", "dma-engine bar0", 0xfebf101c, 4, 1);
+    trace_bus_write("mmio", "dma-engine bar0", 0xfebf1018, 4, 1); /* off */
+    assert_int_equal(errno, ENOTTY);
+    return NULL;
+}
+
+static void emit_some(void)
+{
+    pthread_t thread;
+    trace_irq_level(5, 1);
+    assert_int_equal(pthread_create(&thread, NULL, emit_as_vcpu, (void *)"vcpu0-name-that-is-long"),
+                     0);
+    pthread_join(thread, NULL);
+}
+
+static void lines_on_stderr(void **state)
+{
+    (void)state;
+    char before[32];
+    char after[32];
+    pthread_getname_np(pthread_self(), before, sizeof(before));
+    trace_name_thread("main");
+    pthread_getname_np(pthread_self(), after, sizeof(after));
+    assert_string_equal(before, after); /* the process keeps its name */
+    assert_int_equal(trace_enable("irq_*,bus_read", true, NULL), 0);
+    with_stderr_in_file(emit_some);
+    char *text = read_file(trace_path);
+    assert_matches(text, "^[0-9]+\\.[0-9]{6} main irq_level gsi=5 level=1\n"
+                         "[0-9]+\\.[0-9]{6} vcpu0-name-that bus_read mmio dma-engine bar0 "
+                         "addr=0xfebf101c size=4 value=0x1\n$");
+    free(text);
+}
+
+static void long_lines_are_cut(void **state)
+{
+    (void)state;
+    char *longest = malloc(5000);
+    memset(longest, 'x', 4999);
+    longest[4999] = '\0';
+    assert_int_equal(trace_enable("vm_request", true, NULL), 0);
+    assert_int_equal(trace_set_file(trace_path, NULL), 0);
+    trace_vm_request(longest);
+    trace_vm_request("next");
+    trace_finish();
+    char *text = read_file(trace_path);
+    assert_matches(text, "^[0-9.]+ [^ ]+ vm_request x+\n[0-9.]+ [^ ]+ vm_request next\n$");
+    assert_true(strlen(text) < 1200);
+    free(text);
+    free(longest);
+}
+
+/* ---- threads ----------------------------------------------------------------------------------
+ */
+
+enum { THREADS = 4, LINES = 5000 };
+
+static void *emit_many(void *opaque)
+{
+    unsigned number = (unsigned)(uintptr_t)opaque;
+    char name[16];
+    snprintf(name, sizeof(name), "worker%u", number);
+    trace_name_thread(name);
+    for (unsigned i = 0; i < LINES; i++) {
+        trace_irq_level(number, i);
+    }
+    return NULL;
+}
+
+static void emit_from_threads(void)
+{
+    pthread_t threads[THREADS];
+    for (uintptr_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, emit_many, (void *)i), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+}
+
+/* Every line of every thread is there, whole and in the thread's order. */
+static void check_lines_of_threads(void)
+{
+    unsigned next[THREADS] = {0};
+    FILE *in = fopen(trace_path, "re");
+    char line[256];
+    while (fgets(line, sizeof(line), in) != NULL) {
+        unsigned thread;
+        unsigned gsi;
+        unsigned level;
+        int end = 0;
+        int n = sscanf(line, "%*u.%*u worker%u irq_level gsi=%u level=%u\n%n", &thread, &gsi,
+                       &level, &end);
+        assert_int_equal(n, 3);
+        assert_int_equal(end, strlen(line));
+        assert_true(thread < THREADS);
+        assert_int_equal(gsi, thread);
+        assert_int_equal(level, next[thread]++);
+    }
+    fclose(in);
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_int_equal(next[i], LINES);
+    }
+}
+
+static void threads_do_not_mix_on_stderr(void **state)
+{
+    (void)state;
+    assert_int_equal(trace_enable("irq_level", true, NULL), 0);
+    with_stderr_in_file(emit_from_threads);
+    check_lines_of_threads();
+}
+
+static void threads_do_not_mix_in_a_file(void **state)
+{
+    (void)state;
+    assert_int_equal(trace_enable("irq_level", true, NULL), 0);
+    assert_int_equal(trace_set_file(trace_path, NULL), 0);
+    emit_from_threads();
+    trace_finish();
+    check_lines_of_threads();
+}
+
+/* ---- the trace file ---------------------------------------------------------------------------
+ */
+
+static void file_is_written_by_flush_and_by_time(void **state)
+{
+    (void)state;
+    assert_int_equal(trace_enable("irq_level", true, NULL), 0);
+    assert_int_equal(trace_set_file(trace_path, NULL), 0);
+    trace_irq_level(1, 1);
+    trace_flush();
+    char *text = read_file(trace_path);
+    assert_matches(text, "gsi=1 level=1\n$");
+    free(text);
+    usleep(150 * 1000);
+    trace_irq_level(2, 1); /* nobody flushes: it is the time that has passed */
+    text = read_file(trace_path);
+    assert_matches(text, "gsi=2 level=1\n$");
+    free(text);
+}
+
+static void file_that_cannot_be_opened(void **state)
+{
+    (void)state;
+    struct error err = {""};
+    assert_int_equal(trace_set_file("/nonexistent/x", &err), -ENOENT);
+    assert_string_equal(err.text, "--trace-file /nonexistent/x: No such file or directory");
+}
+
+static void lose_three_lines(void)
+{
+    assert_int_equal(trace_set_file("/dev/full", NULL), 0);
+    trace_irq_level(1, 1);
+    trace_irq_level(1, 0);
+    trace_irq_level(1, 1);
+    trace_finish();
+    trace_finish();
+}
+
+static void lost_lines_are_told_once(void **state)
+{
+    (void)state;
+    assert_int_equal(trace_enable("irq_level", true, NULL), 0);
+    with_stderr_in_file(lose_three_lines);
+    char *text = read_file(trace_path);
+    assert_string_equal(text,
+                        "minivmm: --trace-file /dev/full: 3 lines lost: No space left on device\n");
+    free(text);
+}
+
+/* ---- dying ------------------------------------------------------------------------------------
+ */
+
+/* Write where nothing may be written. */
+static void *fault(void *opaque)
+{
+    volatile int *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    *page = 1;
+    return opaque;
+}
+
+static void die(const char *way)
+{
+    pthread_t thread;
+    if (strcmp(way, "fault") == 0) {
+        fault(NULL);
+    } else if (strcmp(way, "thread-fault") == 0) {
+        pthread_create(&thread, NULL, fault, NULL);
+        pause();
+    } else if (strcmp(way, "abort") == 0) {
+        abort();
+    } else if (strcmp(way, "term") == 0) {
+        kill(getpid(), SIGTERM);
+    } else if (strcmp(way, "trap") == 0) {
+        raise(SIGTRAP);
+    } else if (strcmp(way, "ignored-hup") == 0) {
+        kill(getpid(), SIGHUP);
+    }
+    exit(3);
+}
+
+/* The second life of this program. */
+static int live_and_die(const char *way, const char *path)
+{
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    for (int number = 1; number < NSIG; number++) {
+        signal(number, SIG_DFL); /* a sanitizer's would print and exit */
+    }
+    if (strcmp(way, "ignored-hup") == 0) {
+        signal(SIGHUP, SIG_IGN);
+    }
+    if (trace_set_file(path, NULL) < 0 || trace_enable("irq_level", true, NULL) < 0) {
+        return 1;
+    }
+    trace_irq_level(1, 1);
+    trace_irq_level(2, 1);
+    die(way);
+    return 1;
+}
+
+static int status_after(const char *way)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        execl("/proc/self/exe", "test_trace", way, trace_path, (char *)NULL);
+        _exit(127);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static void no_line_is_lost_when_the_process_dies(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *way;
+        int signal_number; /* 0: exit status 3 */
+    } cases[] = {
+        {"exit", 0},       {"fault", SIGSEGV}, {"thread-fault", SIGSEGV}, {"abort", SIGABRT},
+        {"term", SIGTERM}, {"trap", SIGTRAP},  {"ignored-hup", 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int status = status_after(cases[i].way);
+        if (cases[i].signal_number == 0) {
+            assert_true(WIFEXITED(status));
+            assert_int_equal(WEXITSTATUS(status), 3);
+        } else {
+            assert_true(WIFSIGNALED(status));
+            assert_int_equal(WTERMSIG(status), cases[i].signal_number);
+        }
+        char *text = read_file(trace_path);
+        assert_matches(text, "^[^\n]*gsi=1 level=1\n[^\n]*gsi=2 level=1\n$");
+        free(text);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3) {
+        return live_and_die(argv[1], argv[2]);
+    }
+#define TRACE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TRACE_TEST(globs_choose_events),
+        TRACE_TEST(bad_globs_are_named),
+        TRACE_TEST(list_shows_every_event),
+        TRACE_TEST(lines_on_stderr),
+        TRACE_TEST(long_lines_are_cut),
+        TRACE_TEST(threads_do_not_mix_on_stderr),
+        TRACE_TEST(threads_do_not_mix_in_a_file),
+        TRACE_TEST(file_is_written_by_flush_and_by_time),
+        TRACE_TEST(file_that_cannot_be_opened),
+        TRACE_TEST(lost_lines_are_told_once),
+        TRACE_TEST(no_line_is_lost_when_the_process_dies),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
