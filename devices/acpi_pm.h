@@ -31,7 +31,7 @@ enum {
     ACPI_PM_TIMER_HZ = 3579545,
     ACPI_PM_TIMER_BITS = 32,
     ACPI_SCI_GSI = 9,    /* level-triggered, active high: the MADT says so */
-    ACPI_S5_SLP_TYP = 0, /* what \_S5 in the DSDT puts into PM1_CNT.SLP_TYP */
+    ACPI_S5_SLP_TYP = 0, /* what \_S5 in the DSDT puts into PM1_CNT.SLP_TYP; as on QEMU's q35 */
 };
 
 struct acpi_pm_config {

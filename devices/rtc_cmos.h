@@ -44,11 +44,12 @@ struct rtc_cmos {
 
     pthread_mutex_t lock;        /* guards all that follows */
     uint8_t index;               /* last write to port 0x70, with the NMI mask in bit 7 */
-    uint8_t cmos[RTC_CMOS_SIZE]; /* registers A, B, C, alarm and RAM; time only while B.SET is 1 */
-    int64_t offset_ns;           /* guest's clock = host's clock + offset */
-    int64_t frozen_ns;           /* the guest's time when B.SET stopped it */
-    int64_t update_seen;         /* second of the last update cycle accounted for */
-    int64_t period_seen;         /* the same for the periodic interrupt, in periods */
+    uint8_t cmos[RTC_CMOS_SIZE]; /* all registers; the time's are valid only while it stands */
+    int64_t phase_ns;            /* the divider chain counts the host's clock plus this */
+    int64_t offset_s;            /* the guest's time = whole seconds of the chain plus this */
+    int weekday_shift;           /* the guest's own idea of the first day of the week, 0 to 6 */
+    int64_t update_seen;         /* the guest's time when flags UF and AF were last looked at */
+    int64_t period_seen;         /* the same for PF, in periods */
     int64_t deadline_ns;         /* host's clock: when the timer is due; 0: not armed */
     bool level;                  /* of the interrupt pin */
 };
@@ -58,8 +59,8 @@ int rtc_cmos_init(struct rtc_cmos *rtc, const struct rtc_cmos_config *config, st
 void rtc_cmos_destroy(struct rtc_cmos *rtc);
 
 /*
- * The machine's reset pin: interrupts are disabled and their flags cleared. Time and RAM are kept:
- * they have a battery. Any thread.
+ * The machine's reset: interrupts are disabled and their flags cleared, and the clock runs in the
+ * mode a BIOS sets up. Time and RAM are kept: they have a battery. Any thread.
  */
 void rtc_cmos_reset(struct rtc_cmos *rtc);
 

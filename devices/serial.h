@@ -25,12 +25,15 @@ enum {
     SERIAL_CLOCK_HZ = 1843200, /* the PC's crystal; baud rate = clock / (16 * divisor) */
 };
 
-/* Where transmitted bytes go. Both are called with the port's lock held or not; they never block.
- */
+/* The other end of the line. Called on any thread; must not block. */
 struct serial_backend {
-    /* Returns how many bytes were taken; if not all, serial_writable() is called later. */
+    /*
+     * Take bytes that the guest sent. Returns how many were taken; if not all, the backend calls
+     * serial_writable() later. Called with the port's lock held, which keeps the bytes in order.
+     */
     size_t (*write)(void *opaque, const uint8_t *data, size_t length);
-    void (*ready)(void *opaque); /* serial_room() is not 0 any more */
+    /* serial_room() had answered 0, and there is room again. Called without the lock. */
+    void (*ready)(void *opaque);
     void *opaque;
 };
 
@@ -42,11 +45,13 @@ struct serial_config {
     struct irq_chip *irq;    /* the interrupt pin, active high */
     uint32_t gsi;            /* its GSI: 4 on a PC */
     struct event_loop *loop; /* for the character timeout */
+    uint64_t (*clock)(void); /* nanoseconds, monotonic; NULL: event_now_ns() */
 };
 
-/* A byte queue; `count` bytes from `head` on. */
+/* A queue of characters: `count` of them from `head` on. */
 struct serial_fifo {
     uint8_t data[SERIAL_FIFO_SIZE];
+    uint8_t errors[SERIAL_FIFO_SIZE]; /* LSR bits that came with each; receiver only */
     unsigned head;
     unsigned count;
 };
@@ -55,24 +60,27 @@ struct serial {
     struct bus_region region;
     struct serial_config config;
     struct serial_backend backend;
-    struct event_timer timeout; /* four character times without a character: IIR_TIMEOUT */
+    unsigned shift;             /* log2 of the stride */
+    struct event_timer timeout; /* four character times without a character */
 
     /* A copy of the line status register, for the read without the lock. Changed under the lock. */
     _Atomic uint8_t line_status;
 
     pthread_mutex_t lock; /* guards all that follows */
     struct serial_fifo rx;
-    struct serial_fifo tx; /* what the backend has refused */
+    struct serial_fifo tx; /* what the backend has refused so far */
     uint8_t ier;           /* interrupt enable */
-    uint8_t fcr;           /* FIFO control, as far as it is remembered */
+    uint8_t fcr;           /* FIFO control: enable and trigger level */
     uint8_t lcr;           /* line control */
     uint8_t mcr;           /* modem control */
     uint8_t msr;           /* modem status */
-    uint8_t lsr;           /* line status */
     uint8_t scr;           /* scratch */
+    uint8_t errors;        /* the error bits of LSR: OE, PE, FE, BI */
     uint16_t divisor;
-    bool thre_pending;    /* "transmitter empty" was not acknowledged yet */
-    bool timeout_pending; /* character timeout */
+    bool thre_pending;    /* the transmitter became empty, and no IIR read has said so yet */
+    bool timeout_pending; /* characters wait and the line is idle */
+    bool timeout_armed;
+    uint64_t activity_ns; /* when a character last came or was read, while the timer is armed */
     bool backend_waits;   /* the backend was told that there is no room */
     bool level;           /* of the interrupt pin */
 };
