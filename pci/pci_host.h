@@ -18,7 +18,7 @@
 #include "vmm/irq.h"
 #include "vmm/property.h"
 
-enum { PCI_DEVFN_COUNT = 256, PCI_SLOT_COUNT = 32, PCI_PINS = 4 };
+enum { PCI_BUS_COUNT = 256, PCI_DEVFN_COUNT = 256, PCI_SLOT_COUNT = 32, PCI_PINS = 4 };
 
 /* One bus: up to 32 devices of 8 functions. The root bus has no bridge above it. */
 struct pci_bus {
@@ -27,22 +27,34 @@ struct pci_bus {
     bool one_device;           /* a PCIe link: only device 0 can be there */
     struct pci_device *devices[PCI_DEVFN_COUNT];
     unsigned count;
+    struct pci_bridge *bridges; /* those on this bus, the highest devfn first */
 };
 
 /* The bridge part of a type 1 function: what its registers say, and the bus behind it. */
 struct pci_bridge {
     struct pci_device *device; /* the function itself */
     struct pci_bus secondary;
+    struct pci_bridge *next; /* in the list of the bus it is on */
+    /* Secondary bus reset or Link Disable holds everything below in reset: nobody answers there. */
+    bool down; /* written with device->lock and host->map_lock held */
 };
 
 struct pci_host {
     struct bus *mmio;  /* where BARs go */
     struct bus *pio;   /* where I/O BARs go; NULL: the machine has no I/O space */
-    uint64_t pio_base; /* what is subtracted from an I/O BAR's address (0 on x86) */
+    uint64_t pio_base; /* what is added to an I/O BAR's address to get its place there (x86: 0) */
     struct irq_chip *irq;
     const struct guest_memory *memory;
     uint32_t intx_gsi[PCI_PINS]; /* GSI of root bus wire 0-3 (INTA of slot 0, 4, 8...) */
     struct pci_bus root;
+    /*
+     * Who is bus N, as the guest numbered them; NULL: nobody. Found by descending through the
+     * bridges once per change of a bus number instead of once per access. Written with map_lock
+     * held.
+     */
+    _Atomic(struct pci_bus *) bus_map[PCI_BUS_COUNT];
+    struct pci_device **devices; /* all functions in the order of creation; owned */
+    unsigned device_count;
 
     pthread_mutex_t map_lock;      /* see pci_device.h */
     pthread_mutex_t intx_lock;     /* guards intx_count; a leaf */
@@ -58,7 +70,8 @@ struct pci_host {
 
 struct pci_host_config {
     struct bus *mmio;
-    struct bus *pio;
+    struct bus *pio;   /* NULL: no I/O space */
+    uint64_t pio_base; /* where I/O address 0 lies on `pio` */
     struct irq_chip *irq;
     const struct guest_memory *memory;
     uint32_t intx_gsi[PCI_PINS];
@@ -78,15 +91,16 @@ struct pci_host_config {
  * buses. */
 int pci_host_init(struct pci_host *host, const struct pci_host_config *config, struct error *err);
 
-/* Unrealize and free every device, last created first. vCPUs are stopped. */
+/* Unrealize and free every device, last created first. vCPUs are stopped. Safe on a zeroed host. */
 void pci_host_destroy(struct pci_host *host);
 
 /*
  * Create a device of `type` with these properties and plug it in. Besides the type's own properties
  * every device takes id=NAME, bus=ID (of a root-port or switch port; default the root bus),
  * addr=SLOT[.FN] (hexadecimal, as lspci prints it; default the type's slot if free, else the first
- * free one) and multifunction=on|off. `context` ("--device dma-engine,bus=x") starts every error:
- * unknown property, bad value, unknown bus, slot taken, slot outside the bus.
+ * free one) and multifunction=on|off. Function 0 of a slot comes first, and with multifunction=on
+ * if more are to follow. `context` ("--device dma-engine,bus=x") starts every error: unknown
+ * property, bad value, unknown bus, slot taken, slot outside the bus.
  */
 int pci_host_create_device(struct pci_host *host, const struct pci_device_type *type,
                            const struct property_value *values, size_t count, const char *context,
