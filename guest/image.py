@@ -2,14 +2,14 @@
 """What the tools that make guest images share: cpio archives, ELF dependencies, kernel modules.
 
 The kernel unpacks an initial root file system from one or more "newc" cpio archives (kernel
-documentation, driver-api/early-userspace/buffer-format). An archive is a sequence of entries, each a
-110-byte header in hexadecimal text, the name with its NUL, and the data; header plus name, and data,
-are padded to 4 bytes. An entry named TRAILER!!! ends it. What follows may be another archive, which
-adds to and replaces what the first one made.
+documentation, driver-api/early-userspace/buffer-format). An archive is a sequence of entries, each
+a 110-byte header in hexadecimal text, the name with its NUL, and the data; header plus name, and
+data, are padded to 4 bytes. An entry named TRAILER!!! ends it. What follows may be another archive,
+which adds to and replaces what the first one made.
 
-Archives made here are reproducible: entries are sorted by name, owned by root, dated 1970, and inodes
-are counted from 1. So the bytes depend on names, modes and contents only, and no privilege is needed
-to put a device node into one.
+Archives made here are reproducible: entries are sorted by name, owned by root, dated 1970, and
+inodes are counted from 1. So the bytes depend on names, modes and contents only, and no privilege
+is needed to put a device node into one.
 """
 
 import os
@@ -141,8 +141,8 @@ def copy_with_libraries(archive, source, name, search):
     """Adds a host file and, if it is a dynamic ELF program, its interpreter and libraries.
 
     The interpreter keeps its path; libraries go to lib/, where every loader looks. They are looked
-    for in the folders of `search`, in order. Libraries already in the archive are not added again, so
-    that a stand-in for one may be added first.
+    for in the folders of `search`, in order. Libraries already in the archive are not added again,
+    so that a stand-in for one may be added first.
     """
     archive.copy(source, name)
     needs = elf_needs(source) if Path(source).is_file() else None

@@ -4,8 +4,8 @@
  *
  * lspci asks libkmod one thing: which modules could drive a device, for its line "Kernel modules:".
  * The line "Kernel driver in use:" comes from sysfs and does not need it. The real library brings
- * OpenSSL, zstd and xz along, 6 MB of a root file system that is loaded at every boot of every test.
- * So lspci is given this one, which holds the functions it imports and finds nothing.
+ * OpenSSL, zstd and xz along, 6 MB of a root file system that is loaded at every boot of every
+ * test. So lspci is given this one, which holds the functions it imports and finds nothing.
  *
  * The version script beside this file gives them the symbol version that lspci asks for.
  */
