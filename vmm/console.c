@@ -384,10 +384,6 @@ static int watch_stdin(struct console *console)
 {
     console->input_source.fd = STDIN_FILENO;
     int rc = event_loop_add(console->loop, &console->input_source, EPOLLIN);
-    if (rc == -EBADF) {
-        console->input_eof = true; /* closed */
-        return 0;
-    }
     if (rc == -EPERM) {
         int fd = eventfd(1, EFD_CLOEXEC);
         if (fd < 0) {

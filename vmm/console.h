@@ -87,8 +87,8 @@ void console_reserve_descriptors(void);
 
 /*
  * Set up the console and the terminal. stdin and stdout may be terminals, pipes, sockets, files or
- * /dev/null. SIGPIPE must be ignored by the program. Main thread; on failure nothing is left
- * behind.
+ * /dev/null, but not closed (console_reserve_descriptors()). SIGPIPE must be ignored by the
+ * program. Main thread; on failure nothing is left behind.
  */
 int console_init(struct console *console, struct event_loop *loop, const struct console_keys *keys,
                  struct error *err);
