@@ -32,14 +32,11 @@ unsigned long arch_vm_type(int kvm_fd);
  * virtualization extensions): bare-metal test guests run, but a stock kernel takes very long. */
 bool arch_kvm_emulates_kernel_mode(int kvm_fd);
 
-/* After KVM_CREATE_VCPU: CPU features, and a record of the state that reset goes back to. */
+/* After KVM_CREATE_VCPU: CPU features. Resetting is machine_reset()'s, see vmm/machine.h. */
 int arch_vcpu_init(struct vcpu *vcpu, struct error *err);
 
 /* Undo it. */
 void arch_vcpu_destroy(struct vcpu *vcpu);
-
-/* Back to the state after power-on. The vCPU is parked; main thread. */
-int arch_vcpu_reset(struct vcpu *vcpu, struct error *err);
 
 /*
  * An exit that the common switch in vmm/vcpu.c does not know. True if handled; on false the vCPU

@@ -101,7 +101,13 @@
     X(acpi_pm_write, "reg=0x%x value=0x%x", (unsigned reg, unsigned value), reg, value)            \
     X(acpi_pm_sci, "level=%u", (unsigned level), level)                                            \
     X(reset_port, "port=0x%x value=0x%x", (unsigned port, unsigned value), port, value)            \
-    X(pvpanic_event, "value=0x%x", (unsigned value), value)
+    X(pvpanic_event, "value=0x%x", (unsigned value), value)                                        \
+    /* vmm/x86/ */                                                                                 \
+    X(x86_load, "%s protocol=%s entry=0x%" PRIx64 " cmdline=\"%s\"",                               \
+      (const char *file, const char *protocol, uint64_t entry, const char *cmdline),               \
+      file, protocol, entry, cmdline)                                                              \
+    X(x86_reset_msr_refused, "vcpu=%u msr=0x%x value=0x%" PRIx64,                                  \
+      (unsigned vcpu, unsigned msr, uint64_t value), vcpu, msr, value)
 /* clang-format on */
 
 #endif

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch_types.h" /* struct arch_vm: from the chosen folder */
 #include "vmm/bus.h"
 #include "vmm/error.h"
 #include "vmm/event_loop.h"
@@ -45,6 +46,8 @@ struct vm {
     struct event_loop loop;
     _Atomic unsigned request;           /* enum vm_request */
     _Atomic int request_signal;         /* with VM_REQUEST_QUIT: the signal that asked, or 0 */
+
+    struct arch_vm arch;
 
     struct vcpu **vcpus;
     unsigned vcpu_count;

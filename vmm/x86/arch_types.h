@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* What x86 keeps per vCPU. */
+/* What x86 keeps per VM and per vCPU. */
 #ifndef VMM_X86_ARCH_TYPES_H
 #define VMM_X86_ARCH_TYPES_H
 
-struct x86_reset_state; /* vmm/x86/vcpu.c */
+#include <stdint.h>
+
+struct kvm_cpuid2;
+
+struct arch_vm {
+    struct kvm_cpuid2 *cpuid; /* what every vCPU's CPUID says, but for APIC ids; owned */
+};
 
 struct arch_vcpu {
-    struct x86_reset_state *reset_state; /* what KVM gave at creation; owned */
+    uint32_t apic_id;
 };
 
 #endif

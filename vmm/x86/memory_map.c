@@ -27,6 +27,10 @@ int x86_memory_map_init(struct x86_memory_map *map, uint64_t ram, unsigned physi
     unsigned bits = physical_bits < 32 ? 36 : physical_bits > 52 ? 52 : physical_bits;
     uint64_t address_limit = 1ull << bits;
     *map = (struct x86_memory_map){.low_ram = ram};
+    if (ram < X86_RAM_MIN) {
+        return error_set(err, -EINVAL, "--memory: %" PRIu64 " MiB is too little, at least %u MiB",
+                         ram >> 20, (unsigned)(X86_RAM_MIN >> 20));
+    }
     if (ram >= X86_ECAM_BASE) {
         map->low_ram = X86_LOW_RAM_SPLIT;
         map->high_ram = ram - X86_LOW_RAM_SPLIT;

@@ -39,6 +39,8 @@
 #define X86_KVM_RESERVED_SIZE 0x4000ull     /* both together */
 #define X86_HIGH_RAM_BASE     0x100000000ull
 
+#define X86_RAM_MIN (2ull << 20) /* a kernel starts at 1 MiB */
+
 /* The window for 64-bit BARs is as large as fits, up to this. */
 #define X86_PCI64_MAX_SIZE  (512ull << 30)
 #define X86_PCI64_ALIGNMENT (1ull << 30)
@@ -66,7 +68,7 @@ struct x86_memory_map {
 
 /*
  * Lay out `ram` bytes on CPUs with `physical_bits` address bits (CPUID 80000008H). -EINVAL if that
- * is more RAM than these reach.
+ * is more RAM than these reach, or less than X86_RAM_MIN.
  */
 int x86_memory_map_init(struct x86_memory_map *map, uint64_t ram, unsigned physical_bits,
                         struct error *err);

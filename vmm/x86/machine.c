@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The whole x86 machine on one page: a PC at q35's addresses, without the chips that no kernel of
+ * this century needs. `parts` below lists everything in it; each part is a few lines that say what
+ * it is, where, and on which interrupt. The map of addresses is in memory_map.h.
+ */
+#include "vmm/machine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "vmm/arch.h"
+#include "vmm/trace.h"
+#include "vmm/x86/acpi.h"
+#include "vmm/x86/guest_cpuid.h"
+#include "vmm/x86/irqchip.h"
+#include "vmm/x86/power_on.h"
+#include "vmm/x86/vcpu_x86.h"
+
+enum { SERIAL_PORT = 0x3f8 };
+
+/* ---- what to boot: opened first, so that a wrong file name costs nothing */
+
+static int build_boot(struct machine *machine, struct error *err)
+{
+    const struct options *options = machine->options;
+    return boot_open(&machine->arch.boot, options->kernel, options->initrd, options->append, err);
+}
+
+static void destroy_boot(struct machine *machine)
+{
+    boot_close(&machine->arch.boot);
+}
+
+/* ---- the processors' identity, which also says how many address bits there are */
+
+static int build_cpuid(struct machine *machine, struct error *err)
+{
+    unsigned cpus = machine->options->smp;
+    if (cpus > X86_MAX_VCPUS) {
+        return error_set(err, -EINVAL, "--smp %u: an x86 machine has at most %d vCPUs", cpus,
+                         X86_MAX_VCPUS);
+    }
+    return x86_cpuid_create(machine->vm.kvm_fd, cpus, &machine->vm.arch.cpuid, err);
+}
+
+static void destroy_cpuid(struct machine *machine)
+{
+    free(machine->vm.arch.cpuid);
+    machine->vm.arch.cpuid = NULL;
+}
+
+/* ---- 00000000: RAM, and 1 00000000: the rest of it */
+
+static int build_ram(struct machine *machine, struct error *err)
+{
+    struct x86_memory_map *map = &machine->arch.map;
+    const struct options *options = machine->options;
+    unsigned bits = x86_cpuid_physical_bits(machine->vm.arch.cpuid);
+    int ret = x86_memory_map_init(map, options->memory, bits, err);
+    if (ret == 0) {
+        ret = vm_add_ram(&machine->vm, gpa(0), map->low_ram, options->hugetlb, err);
+    }
+    if (ret == 0 && map->high_ram > 0) {
+        ret =
+            vm_add_ram(&machine->vm, gpa(X86_HIGH_RAM_BASE), map->high_ram, options->hugetlb, err);
+    }
+    return ret; /* vm_destroy() unmaps it, after KVM has let go of it */
+}
+
+/* ---- fec00000, fee00000: interrupt controllers and PIT, in the kernel; then the vCPUs */
+
+static int build_irqchip(struct machine *machine, struct error *err)
+{
+    return x86_irqchip_create(&machine->vm, err);
+}
+
+static int build_vcpus(struct machine *machine, struct error *err)
+{
+    return vm_create_vcpus(&machine->vm, machine->options->smp, err);
+}
+
+/* ---- ports 70-71: the clock, with CMOS RAM */
+
+static int build_rtc(struct machine *machine, struct error *err)
+{
+    const struct rtc_cmos_config config = {.bus = &machine->vm.pio,
+                                           .irq = &machine->vm.irq.chip,
+                                           .loop = &machine->vm.loop,
+                                           .ram_below_4g = machine->arch.map.low_ram,
+                                           .ram_above_4g = machine->arch.map.high_ram};
+    return rtc_cmos_init(&machine->arch.rtc, &config, err);
+}
+
+static void destroy_rtc(struct machine *machine)
+{
+    rtc_cmos_destroy(&machine->arch.rtc);
+}
+
+static void reset_rtc(struct machine *machine)
+{
+    rtc_cmos_reset(&machine->arch.rtc);
+}
+
+/* ---- ports 3f8-3ff: the serial port, and minivmm's stdin and stdout behind it */
+
+static void quit_key(void *opaque)
+{
+    vm_request(opaque, VM_REQUEST_QUIT);
+}
+
+static int build_console(struct machine *machine, struct error *err)
+{
+    const struct console_keys keys = {.quit = quit_key, .opaque = &machine->vm};
+    return console_init(&machine->console, &machine->vm.loop, &keys, err);
+}
+
+static void destroy_console(struct machine *machine)
+{
+    console_destroy(&machine->console);
+}
+
+static int build_serial(struct machine *machine, struct error *err)
+{
+    const struct serial_config config = {.name = "serial",
+                                         .bus = &machine->vm.pio,
+                                         .base = SERIAL_PORT,
+                                         .stride = 1,
+                                         .irq = &machine->vm.irq.chip,
+                                         .gsi = X86_GSI_SERIAL,
+                                         .loop = &machine->vm.loop};
+    int ret = serial_init(&machine->arch.serial, &config, err);
+    if (ret == 0) {
+        serial_connect_console(&machine->arch.serial, &machine->console);
+    }
+    return ret;
+}
+
+static void destroy_serial(struct machine *machine)
+{
+    serial_destroy(&machine->arch.serial);
+}
+
+static void reset_serial(struct machine *machine)
+{
+    serial_reset(&machine->arch.serial);
+}
+
+/* ---- port 505: how a guest says that it panicked */
+
+static int build_pvpanic(struct machine *machine, struct error *err)
+{
+    const struct pvpanic_config config = {.bus = &machine->vm.pio, .vm = &machine->vm};
+    return pvpanic_init(&machine->arch.pvpanic, &config, err);
+}
+
+static void destroy_pvpanic(struct machine *machine)
+{
+    pvpanic_destroy(&machine->arch.pvpanic);
+}
+
+/* ---- ports 600-67f: ACPI's power management registers */
+
+static int build_acpi_pm(struct machine *machine, struct error *err)
+{
+    const struct acpi_pm_config config = {.bus = &machine->vm.pio,
+                                          .irq = &machine->vm.irq.chip,
+                                          .loop = &machine->vm.loop,
+                                          .vm = &machine->vm};
+    return acpi_pm_init(&machine->arch.acpi_pm, &config, err);
+}
+
+static void destroy_acpi_pm(struct machine *machine)
+{
+    acpi_pm_destroy(&machine->arch.acpi_pm);
+}
+
+static void reset_acpi_pm(struct machine *machine)
+{
+    acpi_pm_reset(&machine->arch.acpi_pm);
+}
+
+/* ---- ports 60, 64, 92 and cf9: the ways to reset a PC */
+
+static int build_reset_ports(struct machine *machine, struct error *err)
+{
+    const struct reset_ports_config config = {.bus = &machine->vm.pio, .vm = &machine->vm};
+    return reset_ports_init(&machine->arch.reset_ports, &config, err);
+}
+
+static void destroy_reset_ports(struct machine *machine)
+{
+    reset_ports_destroy(&machine->arch.reset_ports);
+}
+
+static void reset_reset_ports(struct machine *machine)
+{
+    reset_ports_reset(&machine->arch.reset_ports);
+}
+
+/* ---- ports cf8-cff and b0000000: PCI. Its devices come from the command line */
+
+static int build_pci(struct machine *machine, struct error *err)
+{
+    const struct pci_host_config config = {
+        .mmio = &machine->vm.mmio,
+        .pio = &machine->vm.pio,
+        .irq = &machine->vm.irq.chip,
+        .memory = &machine->vm.memory,
+        .intx_gsi = {X86_GSI_PCI, X86_GSI_PCI + 1, X86_GSI_PCI + 2, X86_GSI_PCI + 3},
+        .ecam_base = X86_ECAM_BASE,
+        .ecam_buses = X86_ECAM_BUSES,
+        .has_cf8 = true,
+        .cf9_ops = &reset_ports_cf9_ops,
+        .cf9_opaque = &machine->arch.reset_ports,
+    };
+    return pci_host_init(&machine->pci, &config, err);
+}
+
+static void destroy_pci(struct machine *machine)
+{
+    pci_host_destroy(&machine->pci);
+}
+
+/* ---- all of it
+ * ----------------------------------------------------------------------------------- */
+
+/* A part is built after those before it and destroyed before them. NULL: nothing to do. */
+static const struct {
+    int (*build)(struct machine *machine, struct error *err);
+    void (*destroy)(struct machine *machine); /* called if build() succeeded */
+    void (*reset)(struct machine *machine);
+} parts[] = {
+    {build_boot, destroy_boot, NULL},
+    {build_cpuid, destroy_cpuid, NULL},
+    {build_ram, NULL, NULL},     /* vm_destroy() undoes it */
+    {build_irqchip, NULL, NULL}, /* vm_destroy(); reset by x86_power_on_reset() */
+    {build_vcpus, NULL, NULL},   /* vm_stop_vcpus(); the same */
+    {build_rtc, destroy_rtc, reset_rtc},
+    {build_console, destroy_console, NULL},
+    {build_serial, destroy_serial, reset_serial},
+    {build_pvpanic, destroy_pvpanic, NULL},
+    {build_acpi_pm, destroy_acpi_pm, reset_acpi_pm},
+    {build_reset_ports, destroy_reset_ports, reset_reset_ports},
+    {build_pci, destroy_pci, NULL}, /* reset by the caller of machine_reset() */
+};
+
+enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
+
+static void warn_if_slow(const struct machine *machine)
+{
+    if (arch_kvm_emulates_kernel_mode(machine->vm.kvm_fd)) {
+        vm_report("minivmm: warning: this KVM emulates a guest's kernel mode instruction by "
+                  "instruction (no VMX or SVM): a stock kernel will take very long; "
+                  "tools/nested runs minivmm on a real KVM under emulation");
+    }
+}
+
+int machine_build(struct machine *machine, struct error *err)
+{
+    while (machine->arch.parts_built < PARTS) {
+        int ret = parts[machine->arch.parts_built].build(machine, err);
+        if (ret < 0) {
+            return ret;
+        }
+        machine->arch.parts_built++;
+    }
+    warn_if_slow(machine);
+    return 0;
+}
+
+void machine_destroy(struct machine *machine)
+{
+    while (machine->arch.parts_built > 0) {
+        unsigned last = --machine->arch.parts_built;
+        if (parts[last].destroy) {
+            parts[last].destroy(machine);
+        }
+    }
+}
+
+/* ---- power-on
+ * ------------------------------------------------------------------------------------ */
+
+/* Before the first run everything is as it was created: nothing to undo, and no time to lose. */
+static int undo_last_run(struct machine *machine, struct error *err)
+{
+    if (!machine->arch.has_run) {
+        return 0;
+    }
+    for (unsigned i = 0; i < PARTS; i++) {
+        if (parts[i].reset) {
+            parts[i].reset(machine);
+        }
+    }
+    return x86_power_on_reset(&machine->vm, err);
+}
+
+static int load(struct machine *machine, struct boot_entry *entry, struct error *err)
+{
+    const struct acpi_config tables = {.cpus = machine->vm.vcpu_count,
+                                       .pci64_base = machine->arch.map.pci64_base,
+                                       .pci64_size = machine->arch.map.pci64_size};
+    gpa_t rsdp;
+    int ret =
+        acpi_build(&tables, &machine->vm.memory, gpa(X86_ACPI_BASE), X86_ACPI_SIZE, &rsdp, err);
+    if (ret < 0) {
+        return ret;
+    }
+    const struct boot_target target = {.memory = &machine->vm.memory,
+                                       .map = &machine->arch.map,
+                                       .rsdp = rsdp.raw,
+                                       .gigabyte_pages =
+                                           x86_cpuid_has_gigabyte_pages(machine->vm.arch.cpuid),
+                                       .ram_is_zero = !machine->arch.has_run};
+    return boot_load(&machine->arch.boot, &target, entry, err);
+}
+
+int machine_reset(struct machine *machine, struct error *err)
+{
+    struct vm *vm = &machine->vm;
+    struct boot_entry entry;
+    int ret = undo_last_run(machine, err);
+    if (ret == 0) {
+        ret = load(machine, &entry, err);
+    }
+    for (unsigned i = 0; ret == 0 && i < vm->vcpu_count; i++) {
+        ret = x86_vcpu_prepare(vm->vcpus[i], err);
+    }
+    if (ret == 0) {
+        ret = x86_vcpu_enter(vm->vcpus[0], &entry, err);
+    }
+    machine->arch.has_run = true;
+    return ret;
+}
+
+void machine_power_button(struct machine *machine)
+{
+    acpi_pm_power_button(&machine->arch.acpi_pm);
+}

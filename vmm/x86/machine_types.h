@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The platform of an x86 machine: what struct machine holds besides the VM and PCI. */
+#ifndef VMM_X86_MACHINE_TYPES_H
+#define VMM_X86_MACHINE_TYPES_H
+
+#include <stdbool.h>
+
+#include "devices/acpi_pm.h"
+#include "devices/pvpanic.h"
+#include "devices/reset_ports.h"
+#include "devices/rtc_cmos.h"
+#include "devices/serial.h"
+#include "vmm/x86/boot.h"
+#include "vmm/x86/memory_map.h"
+
+struct arch_machine {
+    struct x86_memory_map map;
+    struct boot boot;
+    struct rtc_cmos rtc;
+    struct serial serial;
+    struct pvpanic pvpanic;
+    struct acpi_pm acpi_pm;
+    struct reset_ports reset_ports;
+    unsigned parts_built; /* of the table in machine.c */
+    bool has_run;         /* vCPUs have run since they were created */
+};
+
+#endif
