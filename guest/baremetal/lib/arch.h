@@ -22,6 +22,9 @@ enum { MAX_CPUS = 16 };
 void arch_put_char(char c);
 _Noreturn void arch_power_off(void);
 
+/* Sleep for good, interrupts off. */
+_Noreturn void arch_halt(void);
+
 /* A counter that runs at about arch_ticks_per_ms; good for time-outs, not for measuring time. */
 uint64_t arch_ticks(void);
 extern const uint64_t arch_ticks_per_ms;
@@ -94,7 +97,7 @@ unsigned arch_cpu_count(void);
  */
 bool arch_cpu_start(unsigned cpu, void (*function)(void *), void *argument);
 
-/* Wait until it has returned from the function; false: not within some seconds. */
+/* Wait until it has returned from the function; false: not within 20 seconds. */
 bool arch_cpu_join(unsigned cpu);
 
 #endif

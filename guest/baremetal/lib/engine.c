@@ -7,14 +7,14 @@
 
 bool engine_open(struct engine *engine, unsigned bus, unsigned nth)
 {
-    engine->bdf = pci_find(bus, ENGINE_VENDOR, ENGINE_DEVICE, nth);
+    engine->bdf = pci_find(bus, DMA_ENGINE_VENDOR_ID, DMA_ENGINE_DEVICE_ID, nth);
     if (engine->bdf == PCI_NONE) {
         test_skip("no DMA engine");
         return false;
     }
     engine->base = pci_read32(engine->bdf, PCI_BAR0) & ~0xfU;
     if (!engine->base) {
-        engine->base = pci_allocate(ENGINE_BAR_SIZE);
+        engine->base = pci_allocate(DMA_ENGINE_BAR0_SIZE);
     }
     engine_enable(engine);
     return true;
@@ -25,23 +25,23 @@ void engine_enable(struct engine *engine)
     pci_set_bar(engine->bdf, 0, engine->base);
     pci_command(engine->bdf, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, PCI_COMMAND_INTX_DISABLE);
     pci_msi_disable(engine->bdf);
-    mmio_write32(engine->base + ENGINE_INTX_ENABLE, 0);
-    mmio_write32(engine->base + ENGINE_PENDING, 1);
+    mmio_write32(engine->base + DMA_ENGINE_INTX_ENABLE, 0);
+    mmio_write32(engine->base + DMA_ENGINE_INT_STATUS, 1);
 }
 
 void engine_start(const struct engine *engine, uint64_t src, uint64_t dst, uint32_t length)
 {
-    mmio_write64(engine->base + ENGINE_SRC, src);
-    mmio_write64(engine->base + ENGINE_DST, dst);
-    mmio_write32(engine->base + ENGINE_LEN, length);
-    mmio_write32(engine->base + ENGINE_CTRL, 1);
+    mmio_write64(engine->base + DMA_ENGINE_SRC, src);
+    mmio_write64(engine->base + DMA_ENGINE_DST, dst);
+    mmio_write32(engine->base + DMA_ENGINE_LEN_BYTES, length);
+    mmio_write32(engine->base + DMA_ENGINE_CTRL, 1);
 }
 
 uint32_t engine_wait(const struct engine *engine)
 {
-    uint32_t status = ENGINE_BUSY;
+    uint32_t status = DMA_ENGINE_STATUS_BUSY;
 
-    (void)WAIT_UNTIL(!((status = mmio_read32(engine->base + ENGINE_STATUS)) & ENGINE_BUSY));
+    (void)WAIT_UNTIL(!((status = mmio_read32(engine->base + DMA_ENGINE_STATUS)) & DMA_ENGINE_STATUS_BUSY));
     return status;
 }
 

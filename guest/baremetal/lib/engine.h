@@ -1,40 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The DMA engine as a guest uses it: docs/dma-engine.md has its registers. */
+/* The DMA engine as a guest uses it: docs/dma-engine.md describes it. */
 #ifndef BAREMETAL_ENGINE_H
 #define BAREMETAL_ENGINE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum {
-    ENGINE_VENDOR = 0x1234,
-    ENGINE_DEVICE = 0x3456,
-    ENGINE_BAR_SIZE = 0x4000,
-
-    ENGINE_SRC = 0x1000,
-    ENGINE_DST = 0x1008,
-    ENGINE_LEN = 0x1014,
-    ENGINE_CTRL = 0x1018,
-    ENGINE_STATUS = 0x101c,
-    ENGINE_DONE = 1 << 0, /* of STATUS */
-    ENGINE_ERROR = 1 << 1,
-    ENGINE_BUSY = 1 << 2,
-    ENGINE_ERROR_CODE = 0x1020,
-    ENGINE_BUSY_COUNT = 0x1024,
-    ENGINE_FAULT_ADDRESS = 0x1028,
-    ENGINE_INTX_ENABLE = 0x1030,
-    ENGINE_PENDING = 0x1038,
-    ENGINE_VERSION = 0x1040,
-    ENGINE_INLINE_MAX = 0x1044,
-};
-
-enum engine_error {
-    ENGINE_ERROR_NONE,
-    ENGINE_ERROR_BUS_MASTER,
-    ENGINE_ERROR_TRANSLATION,
-    ENGINE_ERROR_NO_MEMORY,
-    ENGINE_ERROR_LENGTH,
-};
+#include "devices/dma_engine_regs.h"
 
 struct engine {
     unsigned bdf;

@@ -143,7 +143,7 @@ static void extended_space(void)
     /* 8 bytes and misaligned accesses are no configuration accesses; they must do no harm. */
     (void)mmio_read64(ecam(engine.bdf, 0));
     (void)mmio_read32(ecam(engine.bdf, 2));
-    CHECK_EQ(mmio_read16(ecam(engine.bdf, 0)), ENGINE_VENDOR);
+    CHECK_EQ(mmio_read16(ecam(engine.bdf, 0)), DMA_ENGINE_VENDOR_ID);
 }
 
 static void absent_at(unsigned bdf)

@@ -45,12 +45,17 @@ void arch_put_char(char c)
     outb(PORT_SERIAL, (uint8_t)c);
 }
 
-void arch_power_off(void)
+void arch_halt(void)
 {
-    outw(PORT_PM1_CONTROL, PM1_SLEEP_S5);
     for (;;) {
         __asm__ volatile("cli; hlt");
     }
+}
+
+void arch_power_off(void)
+{
+    outw(PORT_PM1_CONTROL, PM1_SLEEP_S5);
+    arch_halt();
 }
 
 uint64_t arch_ticks(void)

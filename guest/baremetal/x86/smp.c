@@ -70,5 +70,11 @@ bool arch_cpu_start(unsigned cpu, void (*function)(void *), void *argument)
 
 bool arch_cpu_join(unsigned cpu)
 {
-    return WAIT_UNTIL(!cpus[cpu].running);
+    const uint64_t start = arch_ticks();
+
+    /* Longer than WAIT_UNTIL: many virtual processors may share few real ones. */
+    while (cpus[cpu].running && arch_ticks() - start < 20000 * arch_ticks_per_ms) {
+        arch_relax();
+    }
+    return !cpus[cpu].running;
 }
