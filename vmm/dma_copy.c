@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* See vmm/dma_copy.h. */
+#include "vmm/dma_copy.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "vmm/copy.h"
+
+enum {
+    /* The smallest page of any IOMMU; RAM blocks begin and end on one, too. */
+    SMALLEST_PAGE = 4096,
+    /*
+     * From here on copies are streamed. Source and destination are then 16 MiB together: half of
+     * what a large shared cache has, and it is shared with everybody else on the machine.
+     */
+    STREAMING_MIN = 8 << 20,
+};
+
+/* A piece of the copy that is contiguous on both sides. */
+struct piece {
+    struct dma_mapping source;
+    struct dma_mapping destination; /* never longer than `source` */
+};
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void unmap_piece(struct dma_copy *copy, struct piece *piece)
+{
+    dma_unmap(copy->space, &piece->destination);
+    dma_unmap(copy->space, &piece->source);
+}
+
+/* Map the beginning of [offset, offset + length) of the copy on both sides. */
+static int map_piece(struct dma_copy *copy, uint64_t offset, uint64_t length, struct piece *piece)
+{
+    copy->fault = iova(copy->source.raw + offset);
+    int ret = dma_map(copy->space, copy->fault, length, DMA_FROM_MEMORY, &piece->source);
+    if (ret < 0) {
+        return ret;
+    }
+    copy->fault = iova(copy->destination.raw + offset);
+    ret =
+        dma_map(copy->space, copy->fault, piece->source.length, DMA_TO_MEMORY, &piece->destination);
+    if (ret < 0) {
+        dma_unmap(copy->space, &piece->source);
+    }
+    return ret;
+}
+
+/* Two host ranges of the same length share a byte: the distance either way is below the length. */
+static bool overlap(const uint8_t *a, const uint8_t *b, uint64_t length)
+{
+    uint64_t distance = (uintptr_t)a - (uintptr_t)b;
+    return distance < length || -distance < length;
+}
+
+/* Move a mapped piece and unmap it. Returns its length. */
+static uint64_t move_piece(struct dma_copy *copy, struct piece *piece)
+{
+    void *to = piece->destination.host;
+    const void *from = piece->source.host;
+    uint64_t length = piece->destination.length;
+    if (copy->streaming && !overlap(to, from, length)) {
+        copy_streaming(to, from, length);
+    } else {
+        memmove(to, from, length);
+    }
+    unmap_piece(copy, piece);
+    copy->moved += length;
+    return length;
+}
+
+static int step_forward(struct dma_copy *copy, uint64_t length)
+{
+    while (length > 0) {
+        struct piece piece;
+        int ret = map_piece(copy, copy->moved, length, &piece);
+        if (ret < 0) {
+            return ret;
+        }
+        length -= move_piece(copy, &piece);
+    }
+    return 0;
+}
+
+/* How many of the bytes before `end` share its page, on the side where they are fewer. */
+static uint64_t page_tail(const struct dma_copy *copy, uint64_t end)
+{
+    uint64_t source = (copy->source.raw + end - 1) % SMALLEST_PAGE + 1;
+    uint64_t destination = (copy->destination.raw + end - 1) % SMALLEST_PAGE + 1;
+    return min_u64(source, destination);
+}
+
+/*
+ * Map a piece of at most `length` bytes that *ends* at `end`. dma_map() extends forward from an
+ * address, so try the whole; if that falls into pieces, what lies on the last page; and should even
+ * that be in pieces, leave out the first one until the rest reaches the end.
+ */
+static int map_last_piece(struct dma_copy *copy, uint64_t end, uint64_t length, struct piece *piece)
+{
+    for (;;) {
+        int ret = map_piece(copy, end - length, length, piece);
+        if (ret < 0 || piece->destination.length == length) {
+            return ret;
+        }
+        uint64_t mapped = piece->destination.length;
+        unmap_piece(copy, piece);
+        uint64_t tail = page_tail(copy, end);
+        length = tail < length ? tail : length - mapped;
+    }
+}
+
+static int step_backward(struct dma_copy *copy, uint64_t length)
+{
+    while (length > 0) {
+        struct piece piece;
+        int ret = map_last_piece(copy, copy->length - copy->moved, length, &piece);
+        if (ret < 0) {
+            return ret;
+        }
+        length -= move_piece(copy, &piece);
+    }
+    return 0;
+}
+
+static bool range_is_valid(iova_t address, uint64_t length)
+{
+    return length > 0 && address.raw + (length - 1) >= address.raw;
+}
+
+int dma_copy_begin(struct dma_copy *copy, struct dma_space *space, iova_t source,
+                   iova_t destination, uint64_t length)
+{
+    if (!range_is_valid(source, length) || !range_is_valid(destination, length)) {
+        return -ERANGE;
+    }
+    uint64_t distance = destination.raw - source.raw;
+    *copy = (struct dma_copy){
+        .space = space,
+        .source = source,
+        .destination = destination,
+        .length = length,
+        .backward = distance > 0 && distance < length,
+        .streaming = length >= STREAMING_MIN,
+    };
+    return 0;
+}
+
+int dma_copy_step(struct dma_copy *copy, uint64_t limit)
+{
+    uint64_t length = min_u64(copy->length - copy->moved, limit);
+    int ret = copy->backward ? step_backward(copy, length) : step_forward(copy, length);
+    if (ret < 0) {
+        return ret;
+    }
+    return copy->moved < copy->length;
+}
