@@ -196,6 +196,24 @@ static void lines_on_stderr(void **state)
     free(text);
 }
 
+static void fail_to_emit(void)
+{
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    dup2(full, STDERR_FILENO);
+    close(full);
+    errno = ENOTTY;
+    trace_irq_level(1, 1);
+}
+
+/* An event may stand between a system call and the look at errno. */
+static void errno_survives(void **state)
+{
+    (void)state;
+    assert_int_equal(trace_enable("irq_level", true, NULL), 0);
+    with_stderr_in_file(fail_to_emit);
+    assert_int_equal(errno, ENOTTY);
+}
+
 static void long_lines_are_cut(void **state)
 {
     (void)state;
@@ -360,7 +378,9 @@ static void die(const char *way)
     } else if (strcmp(way, "trap") == 0) {
         raise(SIGTRAP);
     } else if (strcmp(way, "ignored-hup") == 0) {
-        kill(getpid(), SIGHUP);
+        struct sigaction action;
+        sigaction(SIGHUP, NULL, &action);
+        exit(action.sa_handler == SIG_IGN ? 3 : 4);
     }
     exit(3);
 }
@@ -434,6 +454,7 @@ int main(int argc, char **argv)
         TRACE_TEST(bad_globs_are_named),
         TRACE_TEST(list_shows_every_event),
         TRACE_TEST(lines_on_stderr),
+        TRACE_TEST(errno_survives),
         TRACE_TEST(long_lines_are_cut),
         TRACE_TEST(threads_do_not_mix_on_stderr),
         TRACE_TEST(threads_do_not_mix_in_a_file),
