@@ -16,7 +16,8 @@ enum property_type {
     PROPERTY_BOOL,   /* bool: on|off, yes|no, true|false, 1|0 */
     PROPERTY_UINT32, /* uint32_t, decimal or 0x hexadecimal */
     PROPERTY_SIZE,   /* uint64_t with a K, M, G or T suffix */
-    PROPERTY_STRING, /* const char *, points into the options, which outlive the device; may be NULL */
+    PROPERTY_STRING, /* const char *, points into the options, which outlive the device; may be NULL
+                      */
     PROPERTY_ENUM,   /* uint32_t, an index into `choices` */
 };
 
@@ -45,8 +46,9 @@ void property_set_defaults(const struct property *table, void *object);
 const struct property *property_find(const struct property *table, const char *key);
 
 /*
- * Parse `value` and store it. -EINVAL (not of the type), -ERANGE (outside minimum..maximum); the text names
- * the key, the value and what was expected. `context` ("--device dma-engine") starts the text.
+ * Parse `value` and store it. -EINVAL (not of the type), -ERANGE (outside minimum..maximum); the
+ * text names the key, the value and what was expected. `context` ("--device dma-engine") starts the
+ * text.
  */
 int property_set(const struct property *property, void *object, const char *value,
                  const char *context, struct error *err);
