@@ -21,8 +21,8 @@
 #include "pci/pci_bridge.h"
 
 enum {
-    EXPRESS_OFFSET = 0x40,
-    MSI_OFFSET = 0x80,
+    EXPRESS_OFFSET = 0x50, /* below it the small capabilities find their places */
+    MSI_OFFSET = 0x90,
     SLOT_NUMBERING_SIZE = 4,
     SLOT_NUMBERING_CHASSIS = 3, /* its chassis number register; Bridge 1.2, 13 */
     BRIDGE_CLASS = 0x060400,
