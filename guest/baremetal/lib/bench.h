@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Benchmark guests: loops of n=N exits (of the command line; 1000 by default), and nothing printed, so
- * that what is measured is the difference between two values of N. They find their device through
- * 0xCF8 or ECAM and place its BAR themselves if no firmware has: the same ELF runs on any machine
- * with a PVH loader and a q35's ports.
+ * Benchmark guests: loops of n=N exits (of the command line; 1000 by default), and nothing printed,
+ * so that what is measured is the difference between two values of N. They find their device
+ * through 0xCF8 or ECAM and place its BAR themselves if no firmware has: the same ELF runs on any
+ * machine with a PVH loader and a q35's ports.
  */
 #ifndef BAREMETAL_BENCH_H
 #define BAREMETAL_BENCH_H

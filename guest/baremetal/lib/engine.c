@@ -41,7 +41,8 @@ uint32_t engine_wait(const struct engine *engine)
 {
     uint32_t status = DMA_ENGINE_STATUS_BUSY;
 
-    (void)WAIT_UNTIL(!((status = mmio_read32(engine->base + DMA_ENGINE_STATUS)) & DMA_ENGINE_STATUS_BUSY));
+    (void)WAIT_UNTIL(
+        !((status = mmio_read32(engine->base + DMA_ENGINE_STATUS)) & DMA_ENGINE_STATUS_BUSY));
     return status;
 }
 

@@ -161,7 +161,8 @@ void pci_msi_disable(unsigned bdf)
 {
     const unsigned msi = pci_find_capability(bdf, PCI_CAP_MSI);
 
-    pci_write(bdf, msi + MSI_CONTROL, 2, pci_read(bdf, msi + MSI_CONTROL, 2) & ~(unsigned)MSI_ENABLE);
+    pci_write(bdf, msi + MSI_CONTROL, 2,
+              pci_read(bdf, msi + MSI_CONTROL, 2) & ~(unsigned)MSI_ENABLE);
 }
 
 /* PCIe 5.0, 6.6.2: the function is not to be touched for 100 ms. Ours need none of them. */
@@ -169,8 +170,7 @@ bool pci_function_reset(unsigned bdf)
 {
     const unsigned express = pci_find_capability(bdf, PCI_CAP_EXPRESS);
 
-    if (!express ||
-        !(pci_read32(bdf, express + EXPRESS_DEVICE_CAPABILITIES) & EXPRESS_CAN_FLR)) {
+    if (!express || !(pci_read32(bdf, express + EXPRESS_DEVICE_CAPABILITIES) & EXPRESS_CAN_FLR)) {
         return false;
     }
     pci_write(bdf, express + EXPRESS_DEVICE_CONTROL, 2, EXPRESS_FLR);

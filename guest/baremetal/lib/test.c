@@ -74,6 +74,13 @@ uint64_t test_parameter(const char *key, uint64_t fallback)
     return fallback;
 }
 
+bool test_taken(unsigned taken, unsigned expected)
+{
+    const unsigned most = test_parameter("level-repeats", 0) ? 2 * expected : expected;
+
+    return taken >= expected && taken <= most;
+}
+
 /* xorshift64 (Marsaglia, "Xorshift RNGs", 2003). */
 uint64_t test_random(void)
 {

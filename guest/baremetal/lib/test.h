@@ -73,6 +73,13 @@ void test_delay(unsigned microseconds);
 /* The number in "key=number" of the command line, or `fallback`. */
 uint64_t test_parameter(const char *key, uint64_t fallback);
 
+/*
+ * Is it right that a level-triggered interrupt was taken so often? With level-repeats=1 on the
+ * command line each may have come twice: there are KVMs without hardware support that deliver one
+ * more after the end of interrupt, although the wire is down by then.
+ */
+bool test_taken(unsigned taken, unsigned expected);
+
 /* The next of a sequence of random numbers, the same in each run. */
 uint64_t test_random(void);
 

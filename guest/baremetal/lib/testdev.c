@@ -13,8 +13,8 @@ bool testdev_open(struct testdev *testdev, unsigned bus, unsigned nth)
         return false;
     }
     const unsigned reg = PCI_BAR0 + 4 * PCI_TESTDEV_MEMORY_BAR;
-    testdev->base = (uint64_t)pci_read32(testdev->bdf, reg + 4) << 32 |
-                    (pci_read32(testdev->bdf, reg) & ~0xfU);
+    testdev->base =
+        (uint64_t)pci_read32(testdev->bdf, reg + 4) << 32 | (pci_read32(testdev->bdf, reg) & ~0xfU);
     if (!testdev->base) {
         testdev->base = pci_allocate(PCI_TESTDEV_MEMORY_SIZE);
     }

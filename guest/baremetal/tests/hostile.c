@@ -68,6 +68,11 @@ static void anywhere_in_ecam(void)
     }
 }
 
+static void reset_function(unsigned bdf)
+{
+    (void)pci_function_reset(bdf);
+}
+
 /* A reset makes any function usable again. */
 static bool recover(struct engine *engine)
 {
@@ -165,14 +170,10 @@ static void msix_table(void)
 {
     struct testdev testdev;
 
-    find_functions();
+    pci_for_each(0, reset_function);
     if (!testdev_open(&testdev, 0, 0)) {
         return;
     }
-    pci_function_reset(testdev.bdf);
-    testdev.msix = 0;
-    pci_set_bar(testdev.bdf, PCI_TESTDEV_MEMORY_BAR, testdev.base);
-    pci_command(testdev.bdf, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 0);
     testdev_msix_enable(&testdev);
     for (unsigned i = 0; i < 1000; i++) {
         const uint64_t random = test_random();
@@ -186,12 +187,52 @@ static void msix_table(void)
     CHECK_EQ(mmio_read32(testdev.base + PCI_TESTDEV_ID), PCI_TESTDEV_ID_VALUE);
 }
 
+/* ---- two processors: one turns the configuration over, the other uses the devices meanwhile */
+
+enum { TURNS = 2000 };
+static _Atomic bool stop;
+
+static void turn_over(void *unused)
+{
+    (void)unused;
+    for (uint64_t state = 1; !stop;) {
+        state = state * 6364136223846793005 + 1442695040888963407; /* Knuth's MMIX generator */
+        const unsigned bdf = functions[(state >> 33) % function_count];
+        /* The header up to the BARs and bus numbers, as these move most. */
+        pci_write(bdf, state >> 40 & 0x3c, 4, (uint32_t)(state >> 20));
+    }
+}
+
+static void both_at_once(void)
+{
+    struct engine engine;
+
+    if (arch_cpu_count() < 2) {
+        SKIP("one processor");
+    }
+    find_functions();
+    if (!recover(&engine)) {
+        return;
+    }
+    stop = false;
+    CHECK(arch_cpu_start(1, turn_over, NULL));
+    for (unsigned i = 0; i < TURNS; i++) {
+        const uint64_t offset = DMA_ENGINE_INTX_ENABLE + (test_random() >> 40 & 0xf);
+
+        mmio_write32(engine.base + (offset & ~(uint64_t)3), (uint32_t)test_random());
+        (void)mmio_read32(engine.base + DMA_ENGINE_STATUS);
+        (void)pci_read(test_random() & 0xffff, 0, 4);
+    }
+    stop = true;
+    CHECK(arch_cpu_join(1));
+    if (recover(&engine)) {
+        check_engine(&engine);
+    }
+}
+
 const struct test tests[] = {
-    {"configuration space", config_space},
-    {"anywhere in ECAM", anywhere_in_ecam},
-    {"the engine survives", engine_usable},
-    {"the engine's registers", engine_registers},
-    {"the engine's addresses", engine_copies},
-    {"an MSI-X table", msix_table},
-    {0},
+    {"configuration space", config_space},     {"anywhere in ECAM", anywhere_in_ecam},
+    {"the engine survives", engine_usable},    {"the engine's registers", engine_registers},
+    {"the engine's addresses", engine_copies}, {"an MSI-X table", msix_table},
+    {"two processors at once", both_at_once},  {0},
 };

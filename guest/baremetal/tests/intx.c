@@ -8,7 +8,7 @@
 #include "test.h"
 #include "testdev.h"
 
-enum { STORM = 100 };
+enum { STORM = 200 };
 
 static struct engine engine;
 static struct testdev testdev;
@@ -83,11 +83,11 @@ static void once(void)
     CHECK(!status_bit(engine.bdf));
     copy_something();
     CHECK(status_bit(engine.bdf));
-    CHECK_EQ(interrupts_taken(), 1);
+    CHECK(test_taken(interrupts_taken(), 1));
     CHECK(!status_bit(engine.bdf));
+    taken = 0;
     copy_something();
-    acknowledge_at = 2;
-    CHECK_EQ(interrupts_taken(), 2);
+    CHECK(test_taken(interrupts_taken(), 1));
 }
 
 /* Not acknowledged, it comes again at each end of interrupt, and stops with the acknowledgement. */
@@ -98,7 +98,7 @@ static void until_acknowledged(void)
     }
     acknowledge_at = 5;
     copy_something();
-    CHECK_EQ(interrupts_taken(), 5);
+    CHECK(test_taken(interrupts_taken(), 5));
 }
 
 static void no_enable_no_interrupt(void)
@@ -115,7 +115,7 @@ static void no_enable_no_interrupt(void)
     CHECK(!status_bit(engine.bdf));
     CHECK_EQ(mmio_read32(engine.base + DMA_ENGINE_INT_STATUS), DMA_ENGINE_INT_PENDING);
     mmio_write32(engine.base + DMA_ENGINE_INTX_ENABLE, 1); /* the level was there all the time */
-    CHECK_EQ(interrupts_taken(), 1);
+    CHECK(test_taken(interrupts_taken(), 1));
 }
 
 /* Interrupt Disable keeps it off the wire; the Status bit still tells. PCI 3.0, 6.2.2, 6.2.3. */
@@ -132,7 +132,7 @@ static void interrupt_disable(void)
     CHECK_EQ(taken, 0);
     CHECK(status_bit(engine.bdf));
     pci_command(engine.bdf, 0, PCI_COMMAND_INTX_DISABLE);
-    CHECK_EQ(interrupts_taken(), 1);
+    CHECK(test_taken(interrupts_taken(), 1));
     CHECK(!status_bit(engine.bdf));
 }
 
@@ -147,8 +147,8 @@ static void disabled_again(void)
     mmio_write32(engine.base + DMA_ENGINE_INT_STATUS, DMA_ENGINE_INT_PENDING);
     pci_command(engine.bdf, 0, PCI_COMMAND_INTX_DISABLE);
     copy_something();
-    acknowledge_at = 1;
-    CHECK(interrupts_taken() <= 2); /* an edge already latched by the controller may still come */
+    const unsigned seen = interrupts_taken();
+    CHECK(seen >= 1 && seen <= 4); /* the first one may have been latched by the controller */
     CHECK(!status_bit(engine.bdf));
 }
 
@@ -165,7 +165,7 @@ static void masked_is_not_lost(void)
     arch_interrupts(false);
     CHECK_EQ(taken, 0);
     arch_wire_mask(slot_of(engine.bdf), pin_of(engine.bdf), false);
-    CHECK_EQ(interrupts_taken(), 1);
+    CHECK(test_taken(interrupts_taken(), 1));
 }
 
 /* Many in a row, none lost. */
@@ -175,14 +175,15 @@ static void many(void)
         return;
     }
     arch_interrupts(true);
-    for (unsigned i = 1; i <= 50; i++) {
-        acknowledge_at = i;
+    for (unsigned i = 0; i < 50; i++) {
+        const unsigned before = taken;
+
         copy_something();
-        CHECK(WAIT_UNTIL(taken == i));
+        CHECK(WAIT_UNTIL(taken > before));
     }
     test_delay(3000);
     arch_interrupts(false);
-    CHECK_EQ(taken, 50);
+    CHECK(test_taken(taken, 50));
 }
 
 /* A test device four slots on shares the engine's wire: it stays up until both let go. */
@@ -204,7 +205,8 @@ static void shared_wire(void)
     mmio_write32(testdev.base + PCI_TESTDEV_INTX, PCI_TESTDEV_INTX_SET);
     CHECK(status_bit(testdev.bdf));
     copy_something();
-    CHECK_EQ(interrupts_taken() >= STORM, true); /* the engine's acknowledgement is not enough */
+    acknowledge_at = STORM; /* the engine's acknowledgement alone does not end it */
+    CHECK(interrupts_taken() >= STORM);
     mmio_write32(testdev.base + PCI_TESTDEV_INTX, 0);
     arch_interrupts(true); /* one may be on its way */
     test_delay(3000);
@@ -212,7 +214,7 @@ static void shared_wire(void)
     taken = 0;
     acknowledge_at = 1;
     copy_something();
-    CHECK_EQ(interrupts_taken(), 1);
+    CHECK(test_taken(interrupts_taken(), 1));
 }
 
 /* The test device alone, on the wire that its slot and pin say. */

@@ -57,8 +57,8 @@ static void engine_writes(void)
 
 static void engine_reserved(void)
 {
-    static const uint64_t offsets[] = {0, 8, 0xff8, DMA_ENGINE_VERSION + 8, 0x2000,
-                                       DMA_ENGINE_BAR0_SIZE - 8};
+    static const uint64_t offsets[] = {
+        0, 8, 0xff8, DMA_ENGINE_VERSION + 8, 0x2000, DMA_ENGINE_BAR0_SIZE - 8};
 
     if (!engine_open(&engine, 0, 0)) {
         return;

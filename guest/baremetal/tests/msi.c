@@ -78,7 +78,8 @@ static void delivered(void)
     }
     CHECK_EQ(copy_something(), DMA_ENGINE_STATUS_DONE);
     CHECK(arrived(0, 1));
-    CHECK_EQ(copy_something(), DMA_ENGINE_STATUS_DONE); /* not acknowledged: a message all the same */
+    CHECK_EQ(copy_something(),
+             DMA_ENGINE_STATUS_DONE); /* not acknowledged: a message all the same */
     CHECK(arrived(0, 2));
 }
 
@@ -288,15 +289,21 @@ static void other_processor(void)
     CHECK(came);
 }
 
-enum { SHOTS = 300 };
+enum { CHANGES = 200 };
+static volatile unsigned shots;
 
 static void shoot(void *unused)
 {
     (void)unused;
-    for (unsigned i = 0; i < SHOTS; i++) {
+    while (!stop) {
         copy_something();
+        shots++;
     }
-    stop = true;
+}
+
+static void set_data(unsigned index)
+{
+    pci_write(engine.bdf, DMA_ENGINE_MSI_CAP + 12, 2, message(index, 0).data);
 }
 
 /* The message changes while copies end: each comes by the old one or by the new one. */
@@ -308,21 +315,20 @@ static void rerouted_under_fire(void)
     if (!setup_engine()) {
         return;
     }
-    const unsigned data = DMA_ENGINE_MSI_CAP + 12;
-
+    unsigned changes = 0;
     stop = false;
+    shots = 0;
     CHECK(arch_cpu_start(1, shoot, NULL));
     arch_interrupts(true);
-    for (unsigned i = 0; !stop; i++) {
-        pci_write(engine.bdf, data, 2, message(i % 2, 0).data);
-    }
+    (void)WAIT_UNTIL((set_data(changes++ % 2), changes >= CHANGES && counts[0] && counts[1]));
+    stop = true;
     CHECK(arch_cpu_join(1));
     settle();
     CHECK(counts[0] > 0 && counts[1] > 0);
-    CHECK(counts[0] + counts[1] <= SHOTS); /* two at once may merge, none is made up */
+    CHECK(counts[0] + counts[1] <= shots); /* two at once may merge, none is made up */
     for (unsigned i = 0; i < 2; i++) {
         counts[i] = 0;
-        pci_write(engine.bdf, data, 2, message(i, 0).data);
+        set_data(i);
         copy_something();
         CHECK(arrived(i, 1));
     }

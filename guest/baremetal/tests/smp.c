@@ -27,7 +27,8 @@ static void say_hello(void *argument)
     done[index_of(argument)] = 1;
 }
 
-/* Run `function` on all processors but this one, and wait. Its argument is its place in errors[]. */
+/* Run `function` on all processors but this one, and wait. Its argument is its place in errors[].
+ */
 static void on_all_others(void (*function)(void *))
 {
     for (unsigned cpu = 1; cpu < cpus(); cpu++) {

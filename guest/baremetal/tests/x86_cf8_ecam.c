@@ -91,7 +91,7 @@ static void write_lanes(void)
     CHECK_EQ(mmio_read32(ecam(bdf, PCI_BAR0)), bar);
 }
 
-/* The latch takes 32-bit writes only; others are for whoever else lives at these ports. */
+/* The latch takes 32-bit writes only; others are for the reset control register at 0xcf9. */
 static void address_latch(void)
 {
     const uint32_t address = CONFIG_ENABLE | PCI_CLASS_REVISION;
@@ -100,7 +100,7 @@ static void address_latch(void)
     CHECK_EQ(inl(PORT_CONFIG_ADDRESS), address);
     outb(PORT_CONFIG_ADDRESS, 0x3c);
     CHECK_EQ(inl(PORT_CONFIG_ADDRESS), address);
-    outw(PORT_CONFIG_ADDRESS, 0x3c3c);
+    outw(PORT_CONFIG_ADDRESS, 0x003c);
     CHECK_EQ(inl(PORT_CONFIG_ADDRESS), address);
     outb(PORT_CONFIG_ADDRESS + 3, 0);
     CHECK_EQ(inl(PORT_CONFIG_ADDRESS), address);
@@ -174,12 +174,8 @@ static void absent(void)
 }
 
 const struct test tests[] = {
-    {"cf8 and ecam agree", agree},
-    {"lanes read", read_lanes},
-    {"lanes written", write_lanes},
-    {"0xcf8 takes 32 bits", address_latch},
-    {"0xcfc disabled", disabled},
-    {"extended space", extended_space},
-    {"absent functions", absent},
-    {0},
+    {"cf8 and ecam agree", agree},  {"lanes read", read_lanes},
+    {"lanes written", write_lanes}, {"0xcf8 takes 32 bits", address_latch},
+    {"0xcfc disabled", disabled},   {"extended space", extended_space},
+    {"absent functions", absent},   {0},
 };

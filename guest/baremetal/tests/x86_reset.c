@@ -108,8 +108,8 @@ static void resets(void)
     const unsigned now = stage();
 
     CHECK(now <= STAGES);
+    print("BOOT after %s\n", now ? stages[now - 1].name : "power-on");
     if (now) {
-        print("BOOT after reset by %s\n", stages[now - 1].name);
         check_traces();
     }
     if (now == STAGES || test_over()) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A fault without an IDT: the processor shuts down, and minivmm has to say that the guest crashed. */
+/* A fault without an IDT: the processor shuts down, and minivmm has to say that the guest crashed.
+ */
 #include "test.h"
 
 static void triple_fault(void)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The little that tests need of ACPI 6.3, chapter 5: where ECAM is, and which processors there are. */
+/* The little that tests need of ACPI 6.3, chapter 5: where ECAM is, and which processors there are.
+ */
 #include "print.h"
 #include "x86.h"
 

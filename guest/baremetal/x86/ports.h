@@ -42,10 +42,7 @@ enum {
                              : "d"(port)                                                           \
                              : "memory");                                                          \
         } else {                                                                                   \
-            __asm__ volatile("rep ins" #suffix                                                     \
-                             : "+D"(to), "+c"(count)                                               \
-                             : "d"(port)                                                           \
-                             : "memory");                                                          \
+            __asm__ volatile("rep ins" #suffix : "+D"(to), "+c"(count) : "d"(port) : "memory");    \
         }                                                                                          \
         return to;                                                                                 \
     }                                                                                              \
@@ -58,10 +55,7 @@ enum {
                              : "d"(port)                                                           \
                              : "memory");                                                          \
         } else {                                                                                   \
-            __asm__ volatile("rep outs" #suffix                                                    \
-                             : "+S"(from), "+c"(count)                                             \
-                             : "d"(port)                                                           \
-                             : "memory");                                                          \
+            __asm__ volatile("rep outs" #suffix : "+S"(from), "+c"(count) : "d"(port) : "memory"); \
         }                                                                                          \
         return from;                                                                               \
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Between the files of this folder; addresses and numbers from the SDM and the ACPI specification. */
+/* Between the files of this folder; addresses and numbers from the SDM and the ACPI specification.
+ */
 #ifndef BAREMETAL_X86_X86_H
 #define BAREMETAL_X86_X86_H
 
