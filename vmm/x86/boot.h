@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vmm/boot_file.h"
 #include "vmm/error.h"
 #include "vmm/guest_memory.h"
 #include "vmm/x86/memory_map.h"
@@ -26,14 +27,6 @@
 #define BOOT_PAGE_TABLES       0x9000ull /* at most six pages */
 #define BOOT_COMMAND_LINE      0x20000ull
 #define BOOT_COMMAND_LINE_SIZE 0x10000ull
-
-/* A file of the command line. `path` is NULL while it is not open. */
-struct boot_file {
-    const char *option; /* "--kernel" */
-    const char *path;
-    int fd;
-    uint64_t size;
-};
 
 enum boot_protocol {
     BOOT_LINUX64, /* bzImage: Linux's 64-bit boot protocol */
@@ -84,23 +77,12 @@ int boot_load(const struct boot *boot, const struct boot_target *target, struct 
  */
 char *boot_command_line(const char *append);
 
-/* What a file that begins with these bytes is, for an error text: "an arm64 Image". */
-const char *boot_describe(const uint8_t *head, size_t length);
-
 /* ---- for the two formats
  * ------------------------------------------------------------------------- */
 
-/* Start an error text with the option and the file. */
-#define boot_error(err, code, file, format, ...)                                                   \
-    error_set((err), (code), "%s %s: " format, (file)->option, (file)->path, ##__VA_ARGS__)
-
-/* Read exactly `length` bytes at `offset`. -EINVAL if the file ends before that. */
-int boot_read(const struct boot_file *file, uint64_t offset, void *buffer, uint64_t length,
-              struct error *err);
-
 /*
- * The same into guest RAM at `address`. -ENOMEM unless all of it lies between 1 MiB and the end of
- * the RAM below 4 GiB.
+ * As boot_read(), into guest RAM at `address`. -ENOMEM unless all of it lies between 1 MiB and the
+ * end of the RAM below 4 GiB.
  */
 int boot_read_to_guest(const struct boot_file *file, uint64_t offset, uint64_t length,
                        const struct boot_target *target, uint64_t address, struct error *err);
