@@ -44,7 +44,7 @@ struct pci_device *pci_host_find(struct pci_host *host, unsigned bus, unsigned d
     return find(host, bus << 8 | devfn);
 }
 
-static inline bool is_whole_register(unsigned reg, unsigned size)
+static bool is_whole_register(unsigned reg, unsigned size)
 {
     return size <= 4 && !(reg & (size - 1));
 }
@@ -59,23 +59,16 @@ static unsigned piece_of(unsigned reg, unsigned size)
     return piece;
 }
 
-__attribute__((noinline, cold)) static uint32_t read_unassigned(unsigned routing_id, unsigned reg,
-                                                                unsigned size)
-{
-    trace_pci_cfg_unassigned(routing_id >> 8, routing_id >> 3 & 0x1f, routing_id & 7, reg, size);
-    return UINT32_MAX >> (32 - 8 * size);
-}
-
-static inline uint32_t read_register(struct pci_host *host, unsigned routing_id, unsigned reg,
-                                     unsigned size)
+static uint32_t read_register(struct pci_host *host, unsigned routing_id, unsigned reg,
+                              unsigned size)
 {
     struct pci_device *device = find(host, routing_id);
-    if (__builtin_expect(!device, 0)) {
-        return read_unassigned(routing_id, reg, size);
+    if (!device) {
+        trace_pci_cfg_unassigned(routing_id >> 8, routing_id >> 3 & 0x1f, routing_id & 7, reg,
+                                 size);
+        return UINT32_MAX >> (32 - 8 * size);
     }
-    uint32_t value = __builtin_expect(device->type->config_read != NULL, 0)
-                         ? pci_config_read(device, reg, size)
-                         : pci_bytes_load(device->config, reg, size);
+    uint32_t value = pci_config_read(device, reg, size);
     trace_pci_cfg_read(routing_id >> 8, routing_id >> 3 & 0x1f, routing_id & 7, reg, size, value);
     return value;
 }
@@ -94,9 +87,8 @@ static void write_register(struct pci_host *host, unsigned routing_id, unsigned 
 }
 
 /* An access that is no whole register: one after another, the lowest address first. It ends inside
- * the function: the bus splits what leaves CFC-CFF or the ECAM. */
-__attribute__((noinline, cold)) static uint64_t
-read_pieces(struct pci_host *host, unsigned routing_id, unsigned reg, unsigned size)
+ * the host's window: the bus splits what leaves CFC-CFF or the ECAM. */
+static uint64_t read_pieces(struct pci_host *host, unsigned routing_id, unsigned reg, unsigned size)
 {
     uint64_t value = 0;
     for (unsigned done = 0; done < size;) {
@@ -122,13 +114,24 @@ static void write_pieces(struct pci_host *host, unsigned routing_id, unsigned re
     }
 }
 
+__attribute__((noinline)) static uint64_t read_any(struct pci_host *host, unsigned routing_id,
+                                                   unsigned reg, unsigned size)
+{
+    return is_whole_register(reg, size) ? read_register(host, routing_id, reg, size)
+                                        : read_pieces(host, routing_id, reg, size);
+}
+
+/* The usual read, an aligned dword of a plain register, without a call. */
 static inline uint64_t config_read(struct pci_host *host, unsigned routing_id, unsigned reg,
                                    unsigned size)
 {
-    if (__builtin_expect(!is_whole_register(reg, size), 0)) {
-        return read_pieces(host, routing_id, reg, size);
+    struct pci_device *device = find(host, routing_id);
+    if (__builtin_expect(size != 4 || reg & 3 || !device || device->type->config_read, 0)) {
+        return read_any(host, routing_id, reg, size);
     }
-    return read_register(host, routing_id, reg, size);
+    uint32_t value = pci_bytes_load(device->config, reg, 4);
+    trace_pci_cfg_read(routing_id >> 8, routing_id >> 3 & 0x1f, routing_id & 7, reg, 4, value);
+    return value;
 }
 
 static void config_write(struct pci_host *host, unsigned routing_id, unsigned reg, unsigned size,

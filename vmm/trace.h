@@ -42,7 +42,7 @@ __attribute__((cold, format(printf, 2, 3))) void trace_emit(enum trace_id id, co
                                                             ...);
 
 #define TRACE_DEFINE(name, format, parameters, ...)                                                \
-    static inline void trace_##name parameters                                                     \
+    static inline __attribute__((always_inline)) void trace_##name parameters                      \
     {                                                                                              \
         STAP_PROBEV(minivmm, name, __VA_ARGS__);                                                   \
         if (__builtin_expect(trace_on[TRACE_ID_##name], 0)) {                                      \
