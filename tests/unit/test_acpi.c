@@ -550,10 +550,10 @@ static void acpica_runs_the_methods(void **state)
     save(&shop, "DSDT", find(rig, "DSDT"));
     save(&shop, "SSDT", find(rig, "SSDT"));
     execute(&shop, "DSDT.aml SSDT.aml", "resources \\_SB.PCI0",
-            (const char *const[]){
-                "Address Minimum : 00000000C0000000", "Address Maximum : 00000000FEBFFFFF",
-                "Address Minimum : 0000008000000000", "Address Maximum : 000000FFFFFFFFFF",
-                "Address Length : 0000008000000000", NULL});
+            (const char *const[]){"Address Minimum : C0000000", "Address Maximum : FEBFFFFF",
+                                  "Address Minimum : 0000008000000000",
+                                  "Address Maximum : 000000FFFFFFFFFF",
+                                  "Address Length : 0000008000000000", NULL});
     execute(&shop, "DSDT.aml", "execute \\_SB.PCI0._CRS",
             (const char *const[]){"Length 54 =", NULL}); /* without the 64-bit window */
     execute(&shop, "DSDT.aml",
