@@ -240,19 +240,14 @@ static int add_property(struct device_option *device, char *field, struct error 
     return 0;
 }
 
-/* `fields` is a copy of `text` that may be cut up; it belongs to `options`. */
-static int parse_device(struct options *options, const char *text, char *fields, struct error *err)
+/* `fields` is a copy of device->text that may be cut up. */
+static int parse_fields(struct options *options, struct device_option *device, char *fields,
+                        struct error *err)
 {
-    struct device_option *device = &options->devices[options->device_count];
-    *device = (struct device_option){.text = text};
-    device->values = calloc(count_commas(text) + 1, sizeof(*device->values));
-    if (device->values == NULL) {
-        return out_of_memory(err);
-    }
-    options->device_count++;
     device->name = cut_field(&fields);
     if (device->name[0] == '\0' || strchr(device->name, '=') != NULL) {
-        return error_set(err, -EINVAL, "--device %s: the name of a device comes first", text);
+        return error_set(err, -EINVAL, "--device %s: the name of a device comes first",
+                         device->text);
     }
     while (fields != NULL) {
         char *field = cut_field(&fields);
@@ -269,6 +264,21 @@ static int parse_device(struct options *options, const char *text, char *fields,
     return 0;
 }
 
+/* Parse `text` into the next element of the list of devices, which has room for it. */
+static int append_device(struct options *options, const char *text, struct error *err)
+{
+    struct device_option device = {.text = text};
+    char *fields = keep_string(options, strdup(text));
+    device.values = calloc(count_commas(text) + 1, sizeof(*device.values));
+    if (fields == NULL || device.values == NULL) {
+        free(device.values);
+        return out_of_memory(err);
+    }
+    int rc = parse_fields(options, &device, fields, err);
+    options->devices[options->device_count++] = device; /* on failure too: it owns memory */
+    return rc;
+}
+
 static int take_device(struct options *options, const char *value, struct error *err)
 {
     if (strcmp(value, "help") == 0) {
@@ -281,8 +291,7 @@ static int take_device(struct options *options, const char *value, struct error 
         return out_of_memory(err);
     }
     options->devices = grown;
-    char *fields = keep_string(options, strdup(value));
-    return fields != NULL ? parse_device(options, value, fields, err) : out_of_memory(err);
+    return append_device(options, value, err);
 }
 
 static int take_dma_engine(struct options *options, const char *value, struct error *err)
@@ -313,8 +322,8 @@ static const struct option_spec option_table[] = {
     {"dma-engine", 0, MAY_HAVE_ARGUMENT, "PROPS", "the same as --device dma-engine[,PROPS]",
      take_dma_engine},
     {"device", 0, NEEDS_ARGUMENT, "NAME[,PROP=VALUE...]",
-     "plug in a PCI device; may be repeated; --device help\nlists the devices, --device NAME,help "
-     "the properties\nof one; a comma in a value is written twice",
+     "plug in a PCI device; may be repeated;\n--device help lists the devices, --device\nNAME,help "
+     "the properties of one; a comma in a\nvalue is written twice",
      take_device},
     {"hugetlb", 0, NO_ARGUMENT, NULL, "guest RAM from the reserved huge pages", take_hugetlb},
     {"no-reboot", 0, NO_ARGUMENT, NULL, "end when the guest reboots", take_no_reboot},

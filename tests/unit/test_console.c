@@ -875,39 +875,53 @@ static bool stops(const struct machine *machine)
     return waitpid(machine->pid, &status, WUNTRACED) == machine->pid && WIFSTOPPED(status);
 }
 
-static void shell_main(struct machine *machine)
+/* machine & : it runs, and leaves terminal and keys to the shell. */
+static void check_background(struct machine *machine)
 {
-    shell_start_in_background(machine);
-    /* machine & : it runs, and leaves terminal and keys to the shell. */
+    char line[8];
     CHECK(reports(machine, '!'));
     CHECK(is_cooked(machine->slave));
     CHECK(write(machine->master, "ls\n", 3) == 3);
     usleep(100 * 1000);
     CHECK(waitpid(machine->pid, NULL, WUNTRACED | WNOHANG) == 0);
-    char line[8];
     CHECK(read(machine->slave, line, sizeof(line)) == 3);
-    /* fg */
+}
+
+/* fg */
+static void check_foreground(struct machine *machine)
+{
     CHECK(tcsetpgrp(machine->slave, machine->pid) == 0);
     CHECK(becomes(is_raw, machine->slave));
     CHECK(write(machine->master, "k", 1) == 1);
     CHECK(reports(machine, 'k'));
-    /* The terminal goes to another process while the machine runs, and comes back. */
+}
+
+/* The terminal goes to another process while the machine runs, and comes back. */
+static void check_terminal_taken_away(struct machine *machine)
+{
     CHECK(tcsetpgrp(machine->slave, getpgrp()) == 0);
     CHECK(write(machine->master, "n", 1) == 1);
     usleep(100 * 1000);
     CHECK(waitpid(machine->pid, NULL, WUNTRACED | WNOHANG) == 0);
     CHECK(tcsetpgrp(machine->slave, machine->pid) == 0);
     CHECK(reports(machine, 'n'));
-    /* kill -TSTP */
+}
+
+/* kill -TSTP, then bg */
+static void check_stop(struct machine *machine)
+{
     kill(machine->pid, SIGTSTP);
     CHECK(stops(machine));
     CHECK(is_cooked(machine->slave));
-    /* bg */
     CHECK(tcsetpgrp(machine->slave, getpgrp()) == 0);
     kill(machine->pid, SIGCONT);
     usleep(100 * 1000);
     CHECK(is_cooked(machine->slave));
-    /* kill -STOP, which nobody can prepare for, then fg with the modes of the shell */
+}
+
+/* kill -STOP, which nobody can prepare for, then fg; first from the background. */
+static void check_sudden_stop(struct machine *machine)
+{
     kill(machine->pid, SIGSTOP);
     CHECK(stops(machine));
     CHECK(tcsetpgrp(machine->slave, machine->pid) == 0);
@@ -915,15 +929,29 @@ static void shell_main(struct machine *machine)
     CHECK(becomes(is_raw, machine->slave));
     CHECK(write(machine->master, "m", 1) == 1);
     CHECK(reports(machine, 'm'));
-    /* The same, with a shell that leaves the modes as they are. */
-    kill(machine->pid, SIGSTOP);
+    kill(machine->pid, SIGSTOP); /* and raw mode stays, as with a shell that does not care */
     CHECK(stops(machine));
     kill(machine->pid, SIGCONT);
     usleep(100 * 1000);
-    CHECK(write(machine->master, "\x01x", 2) == 2);
+}
+
+static void check_quit(struct machine *machine)
+{
     int status = 1;
+    CHECK(write(machine->master, "\x01x", 2) == 2);
     CHECK(waitpid(machine->pid, &status, 0) == machine->pid && status == 0);
     CHECK(is_cooked(machine->slave));
+}
+
+static void shell_main(struct machine *machine)
+{
+    shell_start_in_background(machine);
+    check_background(machine);
+    check_foreground(machine);
+    check_terminal_taken_away(machine);
+    check_stop(machine);
+    check_sudden_stop(machine);
+    check_quit(machine);
     _exit(0);
 }
 

@@ -310,7 +310,7 @@ static void help_text(void **state)
         assert_non_null(strstr(text, expected[i]));
     }
     for (const char *line = text; *line != '\0'; line += strcspn(line, "\n") + 1) {
-        assert_true(strcspn(line, "\n") <= 85);
+        assert_true(strcspn(line, "\n") <= 80);
     }
     free(text);
 }
