@@ -95,6 +95,7 @@ struct dma_engine_job {
 /* True when the outcome is known. Orders the reads of the copied data after it. Any context. */
 static inline bool dma_engine_job_ended(const struct dma_engine_job *job)
 {
+	/* Pairs with the store in engine.c's end_job(). */
 	return smp_load_acquire(&job->status) != -EINPROGRESS;
 }
 

@@ -112,6 +112,7 @@ static void end_job(struct dma_engine *engine, struct dma_engine_job *job, int s
 	lockdep_assert_held(&engine->lock);
 	job->reason = reason;
 	list_move_tail(&job->node, &engine->ended);
+	/* Pairs with the load in dma_engine_job_ended(). */
 	smp_store_release(&job->status, status);
 }
 
