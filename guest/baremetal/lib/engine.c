@@ -39,10 +39,12 @@ void engine_start(const struct engine *engine, uint64_t src, uint64_t dst, uint3
 
 uint32_t engine_wait(const struct engine *engine)
 {
-    uint32_t status = DMA_ENGINE_STATUS_BUSY;
+    const uint64_t start = arch_ticks();
+    uint32_t status;
 
-    (void)WAIT_UNTIL(
-        !((status = mmio_read32(engine->base + DMA_ENGINE_STATUS)) & DMA_ENGINE_STATUS_BUSY));
+    do {
+        status = mmio_read32(engine->base + DMA_ENGINE_STATUS);
+    } while (status & DMA_ENGINE_STATUS_BUSY && arch_ticks() - start < 20000 * arch_ticks_per_ms);
     return status;
 }
 

@@ -25,7 +25,7 @@ void engine_enable(struct engine *engine);
 /* Program a copy and start it. */
 void engine_start(const struct engine *engine, uint64_t src, uint64_t dst, uint32_t length);
 
-/* Poll until it is no longer running (some seconds at most): the status word. */
+/* Poll until it is no longer running (20 seconds at most): the status word. */
 uint32_t engine_wait(const struct engine *engine);
 
 /* Both. */
