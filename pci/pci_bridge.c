@@ -90,9 +90,10 @@ void pci_bridge_unlink(struct pci_bridge *bridge)
 
 /* ---- windows */
 
+/* Never true of a closed window (base > limit), as first <= last. */
 static bool inside(uint64_t first, uint64_t last, uint64_t base, uint64_t limit)
 {
-    return base <= limit && first >= base && last <= limit;
+    return first >= base && last <= limit;
 }
 
 static bool forwards_io(const struct pci_device *device, uint64_t first, uint64_t last)

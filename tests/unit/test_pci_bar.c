@@ -290,6 +290,7 @@ struct mover {
     struct fixture *f;
     struct test_device *test;
     atomic_bool stop;
+    atomic_uint rounds;
     unsigned hits;
     unsigned misses;
     bool wrong;
@@ -311,6 +312,7 @@ static void *read_both_places(void *opaque)
         mover->wrong |= id != 0x56781234;
         uint64_t base = bus_read(&cursor, ecam_address(0, 3, 0, BAR0), 4) & UINT32_MAX;
         mover->wrong |= base != 0xe0000000 && base != 0xe0100000;
+        atomic_fetch_add(&mover->rounds, 1);
     }
     bus_cursor_destroy(&cursor);
     return NULL;
@@ -324,7 +326,7 @@ static void test_moved_while_another_cpu_reads(void **state)
     set_command(f, &mover.test->device, PCI_COMMAND_MEMORY);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, read_both_places, &mover), 0);
-    for (unsigned i = 0; i < 5000; i++) {
+    for (unsigned i = 0; i < 2000 || atomic_load(&mover.rounds) < 2000; i++) {
         cfg_write(f, 0, 3, 0, BAR0, 4, i % 2 ? 0xe0000000 : 0xe0100000);
     }
     atomic_store(&mover.stop, true);

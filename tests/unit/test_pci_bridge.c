@@ -135,6 +135,22 @@ static void test_hostile_bus_numbers(void **state)
     assert_ptr_equal(pci_host_find(&f->host, 2, 0), &t.device[1]->device);
 }
 
+/* A number is reached only if it is in the range of every bridge above. */
+static void test_outside_the_range_above(void **state)
+{
+    struct fixture *f = *state;
+    struct topology t = build(f);
+    number_bridge(t.root_port, 5, 9);
+    number_bridge(t.upstream, 6, 9);
+    number_bridge(t.downstream[0], 3, 7); /* 3 is not between 6 and 9; 7 is, and nobody is 7 */
+    number_bridge(t.downstream[1], 8, 200);
+    assert_null(pci_host_find(&f->host, 3, 0));
+    assert_null(pci_host_find(&f->host, 7, 0));
+    assert_ptr_equal(pci_host_find(&f->host, 8, 0), &t.device[1]->device);
+    number_bridge(t.downstream[1], 10, 200);
+    assert_null(pci_host_find(&f->host, 10, 0));
+}
+
 /* Two bridges claim the same numbers: the lower slot gets them, and gives them back. */
 static void test_claimed_twice(void **state)
 {
@@ -357,6 +373,7 @@ static void test_power_on_releases_the_bus(void **state)
 /* ---- threads: buses are renumbered and reset while another CPU walks them */
 
 static atomic_bool stop;
+static atomic_uint rounds;
 
 static void *walk(void *opaque)
 {
@@ -370,6 +387,7 @@ static void *walk(void *opaque)
             bus_write(&cursor, ecam_address(bus, 0, 0, PCI_COMMAND), 2, bus & 7);
             bus_write(&cursor, ecam_address(bus, 0, 0, PCI_BASE_ADDRESS_4), 4, BASE + bus);
         }
+        atomic_fetch_add(&rounds, 1);
     }
     bus_cursor_destroy(&cursor);
     return NULL;
@@ -381,8 +399,9 @@ static void test_renumbered_while_another_cpu_walks(void **state)
     struct topology t = build(f);
     pthread_t thread;
     atomic_store(&stop, false);
+    atomic_store(&rounds, 0);
     assert_int_equal(pthread_create(&thread, NULL, walk, f), 0);
-    for (unsigned i = 0; i < 1000; i++) {
+    for (unsigned i = 0; i < 1000 || atomic_load(&rounds) < 100; i++) {
         number_bridge(t.root_port, 1 + i % 3, 15);
         number_bridge(t.upstream, 2 + i % 5, 15);
         number_bridge(t.downstream[0], 3 + i % 7, 15);
@@ -402,6 +421,7 @@ int main(void)
         pci_unit_test(test_walk),
         pci_unit_test(test_renumbered),
         pci_unit_test(test_hostile_bus_numbers),
+        pci_unit_test(test_outside_the_range_above),
         pci_unit_test(test_claimed_twice),
         pci_unit_test(test_memory_window),
         pci_unit_test(test_bar_larger_than_the_window),
