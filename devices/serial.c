@@ -40,7 +40,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "vmm/trace.h"
 
@@ -100,35 +99,15 @@ enum {
     MSR_DELTAS = 0x0f,
 };
 
-enum { FLUSH_TRIES = 50, FLUSH_PAUSE_NS = 2000000, RESET_DIVISOR = 12 /* 9600 baud */ };
+enum { RESET_DIVISOR = 12 /* 9600 baud */ };
 
 /* ---- queues of characters */
-
-static void fifo_push(struct serial_fifo *fifo, uint8_t value, uint8_t errors)
-{
-    unsigned tail = (fifo->head + fifo->count) % SERIAL_FIFO_SIZE;
-    fifo->data[tail] = value;
-    fifo->errors[tail] = errors;
-    fifo->count++;
-}
-
-static void fifo_drop(struct serial_fifo *fifo, unsigned count)
-{
-    fifo->head = (fifo->head + count) % SERIAL_FIFO_SIZE;
-    fifo->count -= count;
-}
-
-static void fifo_clear(struct serial_fifo *fifo)
-{
-    fifo->head = 0;
-    fifo->count = 0;
-}
 
 /* True if a character that has not reached the head yet has an error. */
 static bool fifo_has_errors(const struct serial_fifo *fifo)
 {
     for (unsigned i = 0; i < fifo->count; i++) {
-        if (fifo->errors[(fifo->head + i) % SERIAL_FIFO_SIZE]) {
+        if (fifo->errors[(fifo->head + i) % SERIAL_LINE_FIFO]) {
             return true;
         }
     }
@@ -289,9 +268,9 @@ static void receive(struct serial *serial, uint8_t value, uint8_t errors)
         if (fifos_enabled(serial)) {
             return; /* the FIFO keeps what it has; without it the new character wins */
         }
-        fifo_clear(&serial->rx);
+        serial_fifo_clear(&serial->rx);
     }
-    fifo_push(&serial->rx, value, errors);
+    serial_fifo_push(&serial->rx, value, errors);
     reveal_errors(serial);
 }
 
@@ -299,7 +278,7 @@ static uint8_t read_rbr(struct serial *serial)
 {
     uint8_t value = serial->rx.data[serial->rx.head]; /* an empty receiver repeats the last one */
     if (serial->rx.count > 0) {
-        fifo_drop(&serial->rx, 1);
+        serial_fifo_drop(&serial->rx, 1);
         reveal_errors(serial);
     }
     restart_timeout(serial);
@@ -343,33 +322,10 @@ void serial_input_break(struct serial *serial)
 
 /* ---- sending */
 
-static size_t backend_write(struct serial *serial, const uint8_t *data, size_t length)
-{
-    if (!serial->backend.write) {
-        return length;
-    }
-    return serial->backend.write(serial->backend.opaque, data, length);
-}
-
-/* Offer the backend what it has refused. True if nothing is left. */
-static bool drain(struct serial *serial)
-{
-    while (serial->tx.count > 0) {
-        unsigned to_end = SERIAL_FIFO_SIZE - serial->tx.head;
-        unsigned length = serial->tx.count < to_end ? serial->tx.count : to_end;
-        size_t taken = backend_write(serial, &serial->tx.data[serial->tx.head], length);
-        fifo_drop(&serial->tx, taken);
-        if (taken < length) {
-            return false;
-        }
-    }
-    return true;
-}
-
 void serial_writable(struct serial *serial)
 {
     lock(serial);
-    if (serial->tx.count > 0 && drain(serial)) {
+    if (serial->tx.count > 0 && serial_backend_drain(&serial->backend, &serial->tx)) {
         serial->thre_pending = true;
     }
     unlock(serial);
@@ -383,9 +339,9 @@ static void hold_back(struct serial *serial, uint8_t value)
         if (fifos_enabled(serial)) {
             return;
         }
-        fifo_clear(&serial->tx);
+        serial_fifo_clear(&serial->tx);
     }
-    fifo_push(&serial->tx, value, 0);
+    serial_fifo_push(&serial->tx, value, 0);
 }
 
 static void write_thr(struct serial *serial, uint8_t value)
@@ -394,7 +350,7 @@ static void write_thr(struct serial *serial, uint8_t value)
     if (serial->mcr & MCR_LOOP) {
         receive(serial, value, 0);
         restart_timeout(serial);
-    } else if (serial->tx.count > 0 || backend_write(serial, &value, 1) == 0) {
+    } else if (serial->tx.count > 0 || serial_backend_write(&serial->backend, &value, 1) == 0) {
         hold_back(serial, value);
     }
     serial->thre_pending = serial->tx.count == 0;
@@ -402,11 +358,8 @@ static void write_thr(struct serial *serial, uint8_t value)
 
 void serial_flush(struct serial *serial)
 {
-    const struct timespec pause = {.tv_nsec = FLUSH_PAUSE_NS};
     lock(serial);
-    for (unsigned tries = 0; tries < FLUSH_TRIES && !drain(serial); tries++) {
-        nanosleep(&pause, NULL);
-    }
+    serial_backend_flush(&serial->backend, &serial->tx);
     unlock(serial);
 }
 
@@ -504,11 +457,11 @@ static void write_fcr(struct serial *serial, uint8_t value)
         value = 0;
     }
     if (toggled || value & FCR_CLEAR_RX) {
-        fifo_clear(&serial->rx);
+        serial_fifo_clear(&serial->rx);
         serial->timeout_pending = false;
     }
     if ((toggled || value & FCR_CLEAR_TX) && serial->tx.count > 0) {
-        fifo_clear(&serial->tx);
+        serial_fifo_clear(&serial->tx);
         serial->thre_pending = true;
     }
     serial->fcr = value & ~(FCR_CLEAR_RX | FCR_CLEAR_TX);
@@ -624,16 +577,6 @@ static const struct bus_ops region_ops = {.read = region_read, .write = region_w
 
 /* ---- the backend */
 
-static size_t console_backend_write(void *opaque, const uint8_t *data, size_t length)
-{
-    return console_write(opaque, data, length);
-}
-
-static void console_backend_ready(void *opaque)
-{
-    console_receiver_ready(opaque);
-}
-
 static size_t console_room(void *opaque)
 {
     return serial_room(opaque);
@@ -651,14 +594,11 @@ static void console_writable(void *opaque)
 
 void serial_connect_console(struct serial *serial, struct console *console)
 {
-    const struct serial_backend backend = {
-        .write = console_backend_write, .ready = console_backend_ready, .opaque = console};
     const struct console_receiver receiver = {.room = console_room,
                                               .input = console_input,
                                               .writable = console_writable,
                                               .opaque = serial};
-    serial_set_backend(serial, &backend);
-    console_set_receiver(console, &receiver);
+    serial_backend_console(&serial->backend, console, &receiver);
 }
 
 void serial_set_backend(struct serial *serial, const struct serial_backend *backend)
@@ -671,7 +611,7 @@ void serial_set_backend(struct serial *serial, const struct serial_backend *back
 void serial_reset(struct serial *serial)
 {
     lock(serial);
-    fifo_clear(&serial->rx);
+    serial_fifo_clear(&serial->rx);
     serial->ier = 0;
     serial->fcr = 0;
     serial->lcr = 0;

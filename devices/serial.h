@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "devices/serial_line.h"
 #include "vmm/bus.h"
 #include "vmm/console.h"
 #include "vmm/error.h"
@@ -25,18 +26,6 @@ enum {
     SERIAL_CLOCK_HZ = 1843200, /* the PC's crystal; baud rate = clock / (16 * divisor) */
 };
 
-/* The other end of the line. Called on any thread; must not block. */
-struct serial_backend {
-    /*
-     * Take bytes that the guest sent. Returns how many were taken; if not all, the backend calls
-     * serial_writable() later. Called with the port's lock held, which keeps the bytes in order.
-     */
-    size_t (*write)(void *opaque, const uint8_t *data, size_t length);
-    /* serial_room() had answered 0, and there is room again. Called without the lock. */
-    void (*ready)(void *opaque);
-    void *opaque;
-};
-
 struct serial_config {
     const char *name;        /* for `info mtree`: "serial" */
     struct bus *bus;         /* port or MMIO bus */
@@ -46,14 +35,6 @@ struct serial_config {
     uint32_t gsi;            /* its GSI: 4 on a PC */
     struct event_loop *loop; /* for the character timeout */
     uint64_t (*clock)(void); /* nanoseconds, monotonic; NULL: event_now_ns() */
-};
-
-/* A queue of characters: `count` of them from `head` on. */
-struct serial_fifo {
-    uint8_t data[SERIAL_FIFO_SIZE];
-    uint8_t errors[SERIAL_FIFO_SIZE]; /* LSR bits that came with each; receiver only */
-    unsigned head;
-    unsigned count;
 };
 
 struct serial {

@@ -70,7 +70,7 @@ static struct kvm_irq_routing_entry *find_message_entry(struct kvm_irq *irq, uin
 {
     for (uint32_t i = 0; i < irq->table->nr; i++) {
         struct kvm_irq_routing_entry *entry = &irq->table->entries[i];
-        if (entry->gsi == gsi && entry->type == KVM_IRQ_ROUTING_MSI) {
+        if (entry->gsi == gsi) { /* its alone: pins have lower numbers */
             return entry;
         }
     }
@@ -184,36 +184,60 @@ static void msi_remove(struct irq_chip *chip, struct msi_route *route)
     pthread_mutex_unlock(&irq->lock);
 }
 
-static void fill_entry(const struct kvm_irq *irq, struct kvm_irq_routing_entry *entry,
-                       const struct msi_route *route)
+/* A message to the frame raises a pin; any other is a write that reaches nobody. */
+static int make_frame_entry(const struct kvm_irq_frame *frame, const struct msi_message *message,
+                            struct kvm_irq_routing_entry *entry)
 {
-    *entry = (struct kvm_irq_routing_entry){.gsi = route->gsi, .type = KVM_IRQ_ROUTING_MSI};
-    entry->u.msi.address_lo = (uint32_t)route->message.address;
-    entry->u.msi.address_hi = (uint32_t)(route->message.address >> 32);
-    entry->u.msi.data = route->message.data;
+    uint32_t index = message->data - frame->first_data;
+    if (message->address != frame->address || index >= frame->count) {
+        return -ENXIO;
+    }
+    entry->type = KVM_IRQ_ROUTING_IRQCHIP;
+    entry->u.irqchip.pin = frame->first_pin + index;
+    return 0;
+}
+
+static int make_entry(const struct kvm_irq *irq, const struct msi_route *route,
+                      const struct msi_message *message, struct kvm_irq_routing_entry *entry)
+{
+    memset(entry, 0, sizeof(*entry));
+    entry->gsi = route->gsi;
+    if (irq->frame.address) {
+        return make_frame_entry(&irq->frame, message, entry);
+    }
+    entry->type = KVM_IRQ_ROUTING_MSI;
+    entry->u.msi.address_lo = (uint32_t)message->address;
+    entry->u.msi.address_hi = (uint32_t)(message->address >> 32);
+    entry->u.msi.data = message->data;
     if (irq->msi_device_ids) {
         entry->flags = KVM_MSI_VALID_DEVID;
         entry->u.msi.devid = route->device_id;
     }
+    return 0;
 }
 
 static int route_locked(struct kvm_irq *irq, struct msi_route *route,
                         const struct msi_message *message)
 {
+    struct kvm_irq_routing_entry wanted;
+    int ret = make_entry(irq, route, message, &wanted);
+    if (ret < 0) {
+        (void)unroute_locked(irq, route);
+        return ret;
+    }
     struct kvm_irq_routing_entry *entry =
         route->routed ? find_message_entry(irq, route->gsi) : append_entry(irq);
     if (!entry) {
         return -ENOSPC;
     }
-    struct kvm_irq_routing_entry before = *entry;
     route->message = *message;
-    fill_entry(irq, entry, route);
-    if (route->routed && memcmp(&before, entry, sizeof(before)) == 0) {
+    if (route->routed && memcmp(entry, &wanted, sizeof(wanted)) == 0) {
         return 0; /* as KVM has it */
     }
+    *entry = wanted;
     route->routed = true;
     trace_irq_msi_route(route->gsi, message->address, message->data, route->device_id);
-    int ret = commit_locked(irq);
+    ret = commit_locked(irq);
     if (ret < 0) {
         (void)unroute_locked(irq, route); /* KVM refused the message: keep the rest of the table */
     }

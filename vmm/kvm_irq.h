@@ -19,11 +19,23 @@
 #include "vmm/error.h"
 #include "vmm/irq.h"
 
+/*
+ * Where messages raise pins of the interrupt controller (arm64's GICv2m): data first_data, written
+ * to `address`, is the pin first_pin, and so on for `count` of them.
+ */
+struct kvm_irq_frame {
+    uint64_t address; /* 0: there is none; messages are KVM's own to understand */
+    uint32_t first_data;
+    uint32_t count;
+    uint32_t first_pin;
+};
+
 struct kvm_irq {
     struct irq_chip chip;
     int vm_fd;
     uint32_t line_flags;  /* added to the GSI in KVM_IRQ_LINE (arm64: the kind of interrupt) */
     bool msi_device_ids;  /* entries carry the requester id (KVM_CAP_MSI_DEVID) */
+    struct kvm_irq_frame frame;
     uint32_t msi_first;   /* first GSI without a pin */
     uint32_t capacity;    /* how many entries KVM takes */
     pthread_mutex_t lock; /* guards what follows; a leaf */

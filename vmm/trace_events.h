@@ -102,6 +102,22 @@
     X(acpi_pm_sci, "level=%u", (unsigned level), level)                                            \
     X(reset_port, "port=0x%x value=0x%x", (unsigned port, unsigned value), port, value)            \
     X(pvpanic_event, "value=0x%x", (unsigned value), value)                                        \
+    /* devices/pl011.c, devices/pl031.c, devices/gicv2m.c */                                       \
+    X(pl011_read, "reg=0x%03x value=0x%x", (unsigned reg, unsigned value), reg, value)             \
+    X(pl011_write, "reg=0x%03x value=0x%x", (unsigned reg, unsigned value), reg, value)            \
+    X(pl011_irq, "level=%u", (unsigned level), level)                                              \
+    X(pl011_overrun, "dropped=0x%02x", (unsigned value), value)                                    \
+    X(pl031_read, "reg=0x%03x value=0x%x", (unsigned reg, unsigned value), reg, value)             \
+    X(pl031_write, "reg=0x%03x value=0x%x", (unsigned reg, unsigned value), reg, value)            \
+    X(pl031_irq, "level=%u", (unsigned level), level)                                              \
+    X(gicv2m_read, "reg=0x%03x size=%u value=0x%" PRIx64,                                          \
+      (unsigned reg, unsigned size, uint64_t value), reg, size, value)                             \
+    X(gicv2m_write, "reg=0x%03x size=%u value=0x%" PRIx64,                                         \
+      (unsigned reg, unsigned size, uint64_t value), reg, size, value)                             \
+    /* vmm/arm64/ */                                                                               \
+    X(arm64_load, "%s format=%s entry=0x%" PRIx64 " dtb=0x%" PRIx64 " initrd=0x%" PRIx64,          \
+      (const char *file, const char *format, uint64_t entry, uint64_t dtb, uint64_t initrd),       \
+      file, format, entry, dtb, initrd)                                                            \
     /* vmm/x86/ */                                                                                 \
     X(x86_load, "%s protocol=%s entry=0x%" PRIx64 " cmdline=\"%s\"",                               \
       (const char *file, const char *protocol, uint64_t entry, const char *cmdline),               \
