@@ -27,7 +27,8 @@
  *     so that no further chunk is begun, and then takes and releases copy_lock, which waits for
  *     the one that was. After that no byte of an old copy moves any more. (The number must change
  *     before the lock is taken: mutexes are not fair, and the thread that moves chunks would win
- *     the lock again and again.) Order: pci.lock, then copy_lock.
+ *     the lock again and again.) Order: pci.lock, then copy_lock, then whatever an IOMMU takes
+ *     in dma_map(), where it may not wait for a PCI function's lock.
  *   - The thread exists from the first long copy to the next reset or unrealize: an engine that has
  *     only made small copies since its reset has none.
  */
@@ -50,7 +51,7 @@ enum {
      * caches, so that shorter copies lose by it.
      */
     INLINE_MAX_DEFAULT = 4 << 20,
-    THREAD_STACK_SIZE = 64 << 10,
+    THREAD_STACK_SIZE = 128 << 10,
 };
 
 /* The status as it stands in the upper half of CTRL. */
@@ -121,14 +122,15 @@ const struct register_block dma_engine_registers = {
 /* ---- interrupts */
 
 /*
- * INTx is a level: it follows from the registers, and this is called whenever one of them, or MSI
- * Enable, has changed. A function must not use INTx while MSI is enabled (PCI 3.0, 6.8.1.3).
+ * INTx is a level: it follows from the registers, and this is called whenever one of them has
+ * changed. Interrupt Disable, and MSI Enable, keep it off the wire: that is the PCI core's
+ * business.
  */
 static void update_intx(struct dma_engine *engine)
 {
     bool pending = atomic_load(&engine->int_status) & DMA_ENGINE_INT_PENDING;
     bool enabled = atomic_load(&engine->intx_enable) & DMA_ENGINE_INTX_ENABLED;
-    pci_set_intx(&engine->pci, pending && enabled && !pci_msi_enabled(&engine->pci));
+    pci_set_intx(&engine->pci, pending && enabled);
 }
 
 /* A copy has ended: an MSI is an event, sent for each; INTx stays until it is acknowledged. */
@@ -239,8 +241,7 @@ static void *thread_main(void *opaque)
     return NULL;
 }
 
-/* Create the thread, small and with every signal blocked: those are for the main thread and vCPUs.
- */
+/* Small, and with every signal blocked: those are for the main thread and for vCPUs. */
 static int create_thread(struct dma_engine *engine)
 {
     sigset_t all;
@@ -367,36 +368,21 @@ static uint64_t from_half(uint64_t value, uint64_t offset, unsigned size)
     return (uint32_t)(offset & 4 ? value >> 32 : value);
 }
 
-/* A read that reaches no register: reserved ones read as 0, malformed accesses as all ones. */
-static __attribute__((cold, noinline)) uint64_t reject_read(const struct dma_engine *engine,
-                                                            uint64_t offset, unsigned size,
-                                                            const char *reason, uint64_t value)
+/* Acquire: who sees DONE sees what was stored before it. See finish_job(). */
+static uint64_t load_status(const struct dma_engine *engine)
 {
-    trace_dma_engine_bad_access(engine->pci.name, "read", offset, size, reason);
-    return value;
+    return atomic_load_explicit(&engine->status, memory_order_acquire);
 }
 
-/*
- * The last step of a read. A function of its own, and not inlined, because a value that must
- * survive the call in trace_..() would make the whole of engine_read() save registers, each time.
- */
-static __attribute__((noinline)) uint64_t trace_read(const struct dma_engine *engine,
-                                                     uint64_t offset, unsigned size, uint64_t value)
+static uint64_t read_register(const struct dma_engine *engine, uint64_t offset)
 {
-    const struct register_desc *desc = register_find(&dma_engine_registers, offset);
-    if (!desc) {
-        return reject_read(engine, offset, size, "reserved", 0);
-    }
-    trace_dma_engine_read(engine->pci.name, desc->name, offset, size, value);
-    return value;
-}
-
-static uint64_t read_register(struct dma_engine *engine, uint64_t offset)
-{
-    if (offset == DMA_ENGINE_CTRL) { /* polled: a jump table would cost more than all the rest */
-        return atomic_load_explicit(&engine->status, memory_order_acquire);
-    }
     switch (offset) {
+    case DMA_ENGINE_SRC:
+    case DMA_ENGINE_DST:
+    case DMA_ENGINE_LEN:
+        return 0; /* write-only */
+    case DMA_ENGINE_CTRL:
+        return load_status(engine);
     case DMA_ENGINE_ERROR:
         return atomic_load(&engine->error);
     case DMA_ENGINE_FAULT_ADDR:
@@ -407,26 +393,44 @@ static uint64_t read_register(struct dma_engine *engine, uint64_t offset)
         return atomic_load(&engine->int_status);
     case DMA_ENGINE_VERSION:
         return engine->inline_max << 32 | DMA_ENGINE_VERSION_VALUE;
-    default: /* write-only, or reserved */
-        return 0;
+    default:
+        return 0; /* reserved */
     }
+}
+
+/*
+ * Either half of CTRL: what drivers poll, thousands of times a copy, each time at the price of an
+ * exit. So this one read goes by the shortest way; the others take the one that all could.
+ */
+static uint64_t read_status_half(const struct dma_engine *engine, uint64_t offset)
+{
+    uint64_t value = from_half(load_status(engine), offset, 4);
+    trace_dma_engine_read(engine->pci.name, "CTRL", offset, 4, value);
+    return value;
 }
 
 static uint64_t engine_read(void *opaque, uint64_t offset, unsigned size)
 {
-    struct dma_engine *engine = opaque;
+    const struct dma_engine *engine = opaque;
+    if (size == 4 && (offset | 4) == DMA_ENGINE_STATUS) {
+        return read_status_half(engine, offset);
+    }
     const char *malformed = register_malformed(&dma_engine_registers, offset, size);
     if (malformed) {
-        return reject_read(engine, offset, size, malformed, UINT64_MAX);
+        trace_dma_engine_bad_access(engine->pci.name, "read", offset, size, malformed);
+        return UINT64_MAX;
     }
-    uint64_t value = read_register(engine, offset & ~(uint64_t)7);
-    return trace_read(engine, offset, size, from_half(value, offset, size));
+    const struct register_desc *desc = register_find(&dma_engine_registers, offset);
+    if (!desc) {
+        trace_dma_engine_bad_access(engine->pci.name, "read", offset, size, "reserved");
+        return 0;
+    }
+    uint64_t value = from_half(read_register(engine, offset & ~(uint64_t)7), offset, size);
+    trace_dma_engine_read(engine->pci.name, desc->name, offset, size, value);
+    return value;
 }
 
-/*
- * Write the bits of `mask` in a register. pci.lock is held. Returns true if `job` is to be worked
- * on.
- */
+/* Write the bits in `mask`. pci.lock is held. Returns true if the caller is to run `job`. */
 static bool write_register(struct dma_engine *engine, uint64_t offset, uint64_t mask,
                            uint64_t value, struct job *job)
 {
@@ -494,14 +498,6 @@ static void engine_write(void *opaque, uint64_t offset, unsigned size, uint64_t 
 static const struct bus_ops register_ops = {.read = engine_read, .write = engine_write};
 
 /* ---- the PCI function */
-
-/* MSI may have been enabled while INTx was asserted, or the reverse. pci.lock is held. */
-static void engine_config_written(struct pci_device *device, unsigned reg, unsigned size)
-{
-    (void)reg; /* update_intx() asks for nothing but the present state, and acts on changes only */
-    (void)size;
-    update_intx((struct dma_engine *)device);
-}
 
 /* pci.lock is held. */
 static void engine_reset(struct pci_device *device)
@@ -579,5 +575,4 @@ const struct pci_device_type dma_engine_type = {
     .realize = engine_realize,
     .unrealize = engine_unrealize,
     .reset = engine_reset,
-    .config_written = engine_config_written,
 };

@@ -46,8 +46,8 @@ int dma_copy_begin(struct dma_copy *copy, struct dma_space *space, iova_t source
 
 /*
  * Move the next at most `limit` bytes (> 0). Returns 1 if more are left, 0 if the copy is complete,
- * or an error of dma_map(); then `fault` is set and a part of the step may have been done. -ERANGE
- * if an address wraps. Any thread, one at a time; takes no lock.
+ * or an error of dma_map(); then `fault` is set and a part of the step may have been done. Any
+ * thread, one at a time; takes no lock.
  */
 int dma_copy_step(struct dma_copy *copy, uint64_t limit);
 

@@ -6,8 +6,8 @@ const struct register_desc *register_search(const struct register_block *block, 
 {
     size_t low = 0;
     size_t high = block->count;
-    while (low < high) { /* everything below `low` ends before offset, everything from `high` starts
-                            behind it */
+    /* Registers before `low` end before `offset`; those from `high` on begin after it. */
+    while (low < high) {
         size_t middle = low + (high - low) / 2;
         const struct register_desc *candidate = &block->registers[middle];
         if (offset < candidate->offset) {

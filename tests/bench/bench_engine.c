@@ -17,6 +17,7 @@
 #include "devices/dma_engine.h"
 #include "devices/dma_engine_regs.h"
 #include "pci/pci_host.h"
+#include "tests/unit/fake_irq.h"
 
 enum { MAX_PAIRS = 2001 };
 static const uint64_t largest = 256 << 20;
@@ -30,53 +31,11 @@ struct machine {
     struct guest_memory memory;
     struct bus mmio;
     struct bus_cursor cursor;
-    struct irq_chip irq;
+    struct fake_irq irq; /* nothing enables an interrupt */
     struct pci_host host;
 };
 
-/* ---- an interrupt controller without interrupts
- * -------------------------------------------------- */
-
-static int ignore_level(struct irq_chip *chip, uint32_t gsi, bool level)
-{
-    (void)chip;
-    (void)gsi;
-    (void)level;
-    return 0;
-}
-
-static int ignore_msi_add(struct irq_chip *chip, struct msi_route *route)
-{
-    (void)chip;
-    (void)route;
-    return 0;
-}
-
-static void ignore_msi(struct irq_chip *chip, struct msi_route *route)
-{
-    (void)chip;
-    (void)route;
-}
-
-static int ignore_msi_route(struct irq_chip *chip, struct msi_route *route,
-                            const struct msi_message *message)
-{
-    (void)chip;
-    (void)route;
-    (void)message;
-    return 0;
-}
-
-static const struct irq_chip_ops irq_ops = {
-    .set_level = ignore_level,
-    .msi_add = ignore_msi_add,
-    .msi_remove = ignore_msi,
-    .msi_route = ignore_msi_route,
-    .msi_raise = ignore_msi,
-};
-
-/* ---- the machine
- * ----------------------------------------------------------------------------------- */
+/* ---- the machine */
 
 static void check(int ret, const struct error *err)
 {
@@ -110,13 +69,13 @@ static void enable_engine(struct machine *machine, int engine)
 static void set_up(struct machine *machine)
 {
     struct error err = {0};
-    machine->irq.ops = &irq_ops;
+    fake_irq_init(&machine->irq);
     check(guest_memory_add(&machine->memory, gpa(0), 2 * largest, false, &err), &err);
     memset(guest_memory_range(&machine->memory, gpa(0), 2 * largest), 0x5a, 2 * largest);
     check(bus_init(&machine->mmio, "mmio", UINT64_MAX), &err);
     struct pci_host_config config = {
         .mmio = &machine->mmio,
-        .irq = &machine->irq,
+        .irq = &machine->irq.chip,
         .memory = &machine->memory,
         .ecam_base = 0xb0000000,
         .ecam_buses = 1,
@@ -140,8 +99,7 @@ static void tear_down(struct machine *machine)
     guest_memory_destroy(&machine->memory);
 }
 
-/* ---- measuring
- * ------------------------------------------------------------------------------------- */
+/* ---- measuring */
 
 static double now(void)
 {

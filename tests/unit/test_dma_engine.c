@@ -106,8 +106,7 @@ static const struct irq_chip_ops counting_ops = {
     .msi_raise = chip_msi_raise,
 };
 
-/* ---- a thread that cannot be created
- * ------------------------------------------------------------- */
+/* ---- a thread that cannot be created */
 
 static atomic_bool threads_fail;
 
@@ -146,8 +145,7 @@ static void wait_for_threads(unsigned expected)
     assert_int_equal(count_threads(), expected);
 }
 
-/* ---- a machine with one engine
- * ------------------------------------------------------------------- */
+/* ---- a machine with one engine */
 
 struct machine {
     struct guest_memory memory;
@@ -317,8 +315,7 @@ static void fill(uint8_t *bytes, size_t length)
     }
 }
 
-/* ---- registers
- * ----------------------------------------------------------------------------------- */
+/* ---- registers */
 
 static void test_identity(void **state)
 {
@@ -503,8 +500,7 @@ static void test_register_table(void **state)
     }
 }
 
-/* ---- copies
- * -------------------------------------------------------------------------------------- */
+/* ---- copies */
 
 /* Reference: guest RAM from 0 to the hole as one array. */
 static void snapshot(struct machine *machine, uint64_t base, uint8_t *to, size_t length)
@@ -720,8 +716,7 @@ static void test_two_starts_at_once(void **state)
     assert_in_range(all_refused, 1, 20);
 }
 
-/* ---- errors
- * -------------------------------------------------------------------------------------- */
+/* ---- errors */
 
 struct bad_copy {
     uint64_t src;
@@ -883,8 +878,7 @@ static void test_bus_master_off_midway(void **state)
     assert_int_equal(reg_read(machine, DMA_ENGINE_FAULT_ADDR, 8), copied);
 }
 
-/* ---- reset and the thread
- * ------------------------------------------------------------------------ */
+/* ---- reset and the thread */
 
 static void reset_device(struct machine *machine)
 {
@@ -991,8 +985,7 @@ static void test_no_thread_to_be_had(void **state)
     assert_int_equal(count_threads(), machine->threads + 1);
 }
 
-/* ---- interrupts
- * ---------------------------------------------------------------------------------- */
+/* ---- interrupts */
 
 static int inta(struct machine *machine)
 {
@@ -1080,6 +1073,25 @@ static void test_msi_enable_takes_intx_down(void **state)
     assert_int_equal(inta(machine), 0);
 }
 
+/* Every register has something in it, the wire is up, and then there is a reset. */
+static void test_reset_clears_everything(void **state)
+{
+    struct machine *machine = *state;
+    reg_write(machine, DMA_ENGINE_INTX_ENABLE, 4, 1);
+    assert_int_equal(copy(machine, hole, MIB, 64), STATUS_FAILED);
+    assert_int_equal(reg_read(machine, DMA_ENGINE_FAULT_ADDR, 8), hole);
+    assert_int_equal(inta(machine), 1);
+    pci_device_reset(machine->device, "test");
+    assert_int_equal(inta(machine), 0);
+    enable_device(machine);
+    test_registers_after_reset(state);
+    reg_write(machine, DMA_ENGINE_CTRL, 4, 1); /* source, destination and length are 0 as well */
+    assert_int_equal(error_code(machine), DMA_ENGINE_ERROR_LENGTH);
+    reg_write(machine, DMA_ENGINE_LEN_BYTES, 4, 1);
+    reg_write(machine, DMA_ENGINE_CTRL, 4, 1);
+    assert_int_equal(status(machine), STATUS_OK);
+}
+
 static void test_property_errors(void **state)
 {
     struct machine *machine = *state;
@@ -1159,6 +1171,7 @@ int main(void)
         TEST(intx),
         TEST(intx_enable_is_a_gate),
         TEST(msi_enable_takes_intx_down),
+        TEST(reset_clears_everything),
         TEST(property_errors),
     };
     return cmocka_run_group_tests(tests, start_first_thread, NULL);
