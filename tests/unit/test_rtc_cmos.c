@@ -135,6 +135,19 @@ static void binary_and_12_hours(void **state)
     assert_int_equal(get(rig, HOURS), 0x80 | 0x12);
 }
 
+static void noon_and_midnight_on_the_dial(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, B, BINARY);
+    put(rig, HOURS, 12);
+    put(rig, B, BINARY | H24);
+    assert_int_equal(get(rig, HOURS), 0);
+    put(rig, B, BINARY);
+    put(rig, HOURS, 0x80 | 12);
+    put(rig, B, BINARY | H24);
+    assert_int_equal(get(rig, HOURS), 12);
+}
+
 /* The calendar against the C library's, from year 1 to 9999. */
 static void every_date(void **state)
 {
@@ -173,6 +186,20 @@ static void setting_takes_effect_at_the_end(void **state)
     assert_time(rig, FIELDS(0x19, 0x99, 0x12, 0x31, 6, 0x23, 0x59, 0x59));
     now_ns += 700 * millisecond; /* the divider chain went on */
     assert_time(rig, FIELDS(0x20, 0x00, 0x01, 0x01, 7, 0x00, 0x00, 0x00));
+}
+
+/* Time that was jumped over has not passed: no update, no alarm. */
+static void setting_sets_no_flags(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, HOURS_ALARM, 0x15);
+    put(rig, MINUTES_ALARM, 0xff);
+    put(rig, SECONDS_ALARM, 0xff);
+    get(rig, C);
+    put(rig, HOURS, 0x16);
+    assert_int_equal(get(rig, C) & (UF | AF), 0);
+    set_time(rig, FIELDS(0x20, 0x24, 0x02, 0x29, 5, 0x14, 0x00, 0x00));
+    assert_int_equal(get(rig, C) & (UF | AF), 0);
 }
 
 static void a_running_clock_can_be_set(void **state)
@@ -456,8 +483,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(tells_the_hosts_time),
         TEST(binary_and_12_hours),
+        TEST(noon_and_midnight_on_the_dial),
         TEST(every_date),
         TEST(setting_takes_effect_at_the_end),
+        TEST(setting_sets_no_flags),
         TEST(a_running_clock_can_be_set),
         TEST(a_guest_may_number_its_weekdays),
         TEST(nonsense_is_survived),

@@ -7,7 +7,7 @@
  * much RAM there is. The resource that describes it is \P64W, in an SSDT that acpi.c builds; _CRS
  * below appends it. Without such a window there is no SSDT.
  *
- * The numbers here are those of vmm/x86/memory_map.h and devices/; tests/unit/test_acpi.c compares.
+ * The numbers here are those of vmm/x86/memory_map.h and devices/; tests/unit/x86/test_acpi.c compares.
  */
 DefinitionBlock ("", "DSDT", 2, "MINVMM", "MINIVMM ", 0x00000001)
 {
