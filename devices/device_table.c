@@ -10,12 +10,8 @@
 
 /* A device of your own: write devices/NAME.c, and add its type here. */
 const struct pci_device_type *const device_table[] = {
-    &dma_engine_type,
-    &pci_testdev_type,
-    &root_port_type,
-    &switch_upstream_type,
-    &switch_downstream_type,
-    NULL,
+    &dma_engine_type,      &pci_testdev_type,       &root_port_type,
+    &switch_upstream_type, &switch_downstream_type, NULL,
 };
 
 const struct pci_device_type *device_table_find(const char *name)

@@ -73,7 +73,7 @@ static const struct property slot_port_properties[] = {
      .type = PROPERTY_UINT32,
      .offset = offsetof(struct pci_port, chassis),
      .maximum = 0xff,
-     .meaning = "number of the chassis that the slot is in (0: not said)"},
+     .meaning = "number of the chassis that the slot is in; 0: not said"},
     {.name = NULL},
 };
 

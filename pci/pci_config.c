@@ -102,12 +102,10 @@ void pci_config_write(struct pci_device *device, unsigned reg, unsigned size, ui
 
 /* ---- the header */
 
-void pci_require(const struct pci_device *device, bool condition, const char *rule)
+void pci_rule_broken(const struct pci_device *device, const char *rule)
 {
-    if (!condition) {
-        fprintf(stderr, "minivmm: device type %s is wrong: %s\n", device->type->name, rule);
-        abort();
-    }
+    fprintf(stderr, "minivmm: device type %s is wrong: %s\n", device->type->name, rule);
+    abort();
 }
 
 /* Status bits that software clears by writing 1, in the primary and the secondary status alike. */

@@ -29,8 +29,8 @@ struct pci_device *pci_device_new(struct pci_host *host, const struct pci_device
     device->host = host;
     device->config = arrays;
     device->write_mask = arrays + PCI_CONFIG_SIZE;
-    device->clear_mask = arrays + 2 * PCI_CONFIG_SIZE;
-    device->reset_config = arrays + 3 * PCI_CONFIG_SIZE;
+    device->clear_mask = arrays + (size_t)2 * PCI_CONFIG_SIZE;
+    device->reset_config = arrays + (size_t)3 * PCI_CONFIG_SIZE;
     device->dma.memory = host->memory;
     pthread_mutex_init(&device->lock, NULL);
     return device;

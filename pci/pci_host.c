@@ -91,7 +91,7 @@ static void write_register(struct pci_host *host, unsigned routing_id, unsigned 
 static uint64_t read_pieces(struct pci_host *host, unsigned routing_id, unsigned reg, unsigned size)
 {
     uint64_t value = 0;
-    for (unsigned done = 0; done < size;) {
+    for (unsigned done = 0; done < size && done < 8;) {
         unsigned piece = piece_of(reg + done, size - done);
         unsigned at = reg + done;
         uint64_t part =
@@ -105,7 +105,7 @@ static uint64_t read_pieces(struct pci_host *host, unsigned routing_id, unsigned
 static void write_pieces(struct pci_host *host, unsigned routing_id, unsigned reg, unsigned size,
                          uint64_t value)
 {
-    for (unsigned done = 0; done < size;) {
+    for (unsigned done = 0; done < size && done < 8;) {
         unsigned piece = piece_of(reg + done, size - done);
         unsigned at = reg + done;
         uint32_t part = (uint32_t)(value >> (8 * done)) & (UINT32_MAX >> (32 - 8 * piece));

@@ -50,7 +50,14 @@ static inline bool pci_touches(unsigned reg, unsigned size, unsigned start, unsi
 }
 
 /* A mistake in a device's realize(), not of the guest or the user: say which and abort. */
-void pci_require(const struct pci_device *device, bool condition, const char *rule);
+_Noreturn void pci_rule_broken(const struct pci_device *device, const char *rule);
+
+static inline void pci_require(const struct pci_device *device, bool condition, const char *rule)
+{
+    if (!condition) {
+        pci_rule_broken(device, rule);
+    }
+}
 
 /* ---- pci_config.c: the header and the capability lists */
 

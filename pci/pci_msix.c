@@ -54,13 +54,13 @@ bool pci_msix_enabled(const struct pci_device *device)
 
 static bool is_masked(const struct pci_device *device, unsigned vector)
 {
-    uint32_t entry_control = device->msix.table[vector * ENTRY_WORDS + WORD_CONTROL];
+    uint32_t entry_control = device->msix.table[(size_t)vector * ENTRY_WORDS + WORD_CONTROL];
     return control(device) & PCI_MSIX_FLAGS_MASKALL || entry_control & PCI_MSIX_ENTRY_CTRL_MASKBIT;
 }
 
 static struct msi_message message_of(const struct pci_device *device, unsigned vector)
 {
-    const uint32_t *entry = &device->msix.table[vector * ENTRY_WORDS];
+    const uint32_t *entry = &device->msix.table[(size_t)vector * ENTRY_WORDS];
     return (struct msi_message){
         .address = (uint64_t)entry[WORD_ADDRESS_HIGH] << 32 | entry[WORD_ADDRESS_LOW],
         .data = entry[WORD_DATA],

@@ -15,6 +15,8 @@
 
 #include "pci/pci_internal.h"
 
+#define ROOT_BUS_NAME "pcie.0" /* as in QEMU */
+
 /* The properties that every device takes. */
 struct placement {
     const char *id;
@@ -31,19 +33,18 @@ const struct property pci_common_properties[] = {
     {.name = "bus",
      .type = PROPERTY_STRING,
      .offset = offsetof(struct placement, bus),
-     .meaning = "id of the port it is plugged into (default: the root bus, pcie.0)"},
+     .default_text = ROOT_BUS_NAME,
+     .meaning = "id of the port it is plugged into"},
     {.name = "addr",
      .type = PROPERTY_STRING,
      .offset = offsetof(struct placement, addr),
-     .meaning = "SLOT or SLOT.FUNCTION in hexadecimal, as lspci prints it (default: a free one)"},
+     .meaning = "SLOT or SLOT.FUNCTION in hexadecimal, as lspci prints it; a free one without it"},
     {.name = "multifunction",
      .type = PROPERTY_BOOL,
      .offset = offsetof(struct placement, multifunction),
      .meaning = "other functions may follow in this slot"},
     {.name = NULL},
 };
-
-#define ROOT_BUS_NAME "pcie.0" /* as in QEMU */
 
 /* ---- properties */
 
