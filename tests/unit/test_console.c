@@ -505,18 +505,33 @@ static size_t drain(struct fake *fake)
     return drained;
 }
 
+/*
+ * Until there is no room for good: the kernel moves a terminal's output along a little later, which
+ * makes room once more.
+ */
+static size_t fill_for_good(struct fake *fake)
+{
+    size_t written = 0;
+    unsigned calls;
+    do {
+        calls = fake->writable_calls;
+        written += fill(fake);
+        run_for(fake, 50);
+    } while (fake->writable_calls != calls);
+    return written;
+}
+
 /* What is refused is told, once, when there is room again, and nothing is lost. Twice over. */
 static void fill_and_drain(struct fake *fake)
 {
     for (unsigned round = 0; round < 2; round++) {
-        size_t written = fill(fake);
-        run_for(fake, 20);
-        assert_int_equal(fake->writable_calls, round);
+        size_t written = fill_for_good(fake);
+        unsigned calls = fake->writable_calls;
         assert_int_equal(drain(fake), written);
         run_for(fake, 1000);
-        assert_int_equal(fake->writable_calls, round + 1);
+        assert_int_equal(fake->writable_calls, calls + 1);
         run_for(fake, 20);
-        assert_int_equal(fake->writable_calls, round + 1);
+        assert_int_equal(fake->writable_calls, calls + 1);
         assert_int_equal(say(fake, "again"), 5);
         assert_string_equal(output(fake), "again");
     }
