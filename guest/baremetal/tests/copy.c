@@ -270,9 +270,10 @@ static bool start_three(void)
     engine_start(&engine, FAR_SOURCE, FAR_DESTINATION, FAR_LENGTH);
     engine_start(&engine, (uintptr_t)from, (uintptr_t)to, 16);
     mmio_write32(engine.base + DMA_ENGINE_CTRL, DMA_ENGINE_CTRL_START);
+    const uint32_t count = mmio_read32(engine.base + DMA_ENGINE_BUSY_COUNT);
     const bool busy = status() == DMA_ENGINE_STATUS_BUSY;
     (void)engine_wait(&engine);
-    return busy;
+    return busy && count == 2;
 }
 
 /* What is written while it runs is for the next one; another START is refused and counted. */

@@ -205,8 +205,10 @@ static void shared_wire(void)
     mmio_write32(testdev.base + PCI_TESTDEV_INTX, PCI_TESTDEV_INTX_SET);
     CHECK(status_bit(testdev.bdf));
     copy_something();
-    acknowledge_at = STORM; /* the engine's acknowledgement alone does not end it */
-    CHECK(interrupts_taken() >= STORM);
+    arch_interrupts(true);
+    const bool storm = WAIT_UNTIL(taken >= STORM); /* the engine's acknowledgement is not enough */
+    arch_interrupts(false);
+    CHECK(storm);
     mmio_write32(testdev.base + PCI_TESTDEV_INTX, 0);
     arch_interrupts(true); /* one may be on its way */
     test_delay(3000);

@@ -24,6 +24,10 @@ static void io_bar(void)
     pci_command(testdev.bdf, PCI_COMMAND_IO, 0);
     CHECK_EQ(inl(port + PCI_TESTDEV_ID), PCI_TESTDEV_ID_VALUE);
     CHECK_EQ(inb(port + PCI_TESTDEV_ID), 0xff);
+    pci_command(testdev.bdf, 0, PCI_COMMAND_MEMORY); /* each enable is for its own BARs */
+    CHECK_EQ(mmio_read32(testdev.base + PCI_TESTDEV_ID), 0xffffffff);
+    CHECK_EQ(inl(port + PCI_TESTDEV_ID), PCI_TESTDEV_ID_VALUE);
+    pci_command(testdev.bdf, PCI_COMMAND_MEMORY, 0);
     outl(port + PCI_TESTDEV_SCRATCH, 0xcafe1234);
     CHECK_EQ(mmio_read32(testdev.base + PCI_TESTDEV_SCRATCH), 0xcafe1234);
     outw(port + PCI_TESTDEV_SCRATCH, 0);
