@@ -300,14 +300,32 @@ void x86_cpuid_set_apic_id(struct kvm_cpuid2 *cpuid, uint32_t apic_id)
 /* ---- asking KVM
  * ---------------------------------------------------------------------------------- */
 
-/* KVM does not pass AMD's cache leaf on, but says with TOPOEXT that it is there. */
+static struct kvm_cpuid_entry2 host_leaf(uint32_t leaf, uint32_t subleaf, uint32_t flags)
+{
+    struct kvm_cpuid_entry2 entry = {.function = leaf, .index = subleaf, .flags = flags};
+    __cpuid_count(leaf, subleaf, entry.eax, entry.ebx, entry.ecx, entry.edx);
+    return entry;
+}
+
+/* The processor's name, 80000002H to 80000004H, is for the user to read; KVM leaves it empty. */
+static void add_host_name(struct kvm_cpuid2 *cpuid)
+{
+    for (uint32_t leaf = 0x80000002; leaf <= 0x80000004 && has_leaf(cpuid, leaf); leaf++) {
+        remove_leaf(cpuid, leaf);
+        add(cpuid, host_leaf(leaf, 0, 0));
+    }
+}
+
+/* Not every KVM passes AMD's cache leaf on, though each says with TOPOEXT that it is there. */
 static void add_host_amd_caches(struct kvm_cpuid2 *cpuid)
 {
+    const struct kvm_cpuid_entry2 *first = x86_cpuid_find(cpuid, 0x8000001d, 0);
+    if (!has_topology_extensions(cpuid) || (first && CACHE_TYPE(first->eax) != 0)) {
+        return;
+    }
     remove_leaf(cpuid, 0x8000001d);
     for (uint32_t i = 0; i < CACHES_MAX; i++) {
-        struct kvm_cpuid_entry2 entry = {
-            .function = 0x8000001d, .index = i, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX};
-        __cpuid_count(entry.function, i, entry.eax, entry.ebx, entry.ecx, entry.edx);
+        struct kvm_cpuid_entry2 entry = host_leaf(0x8000001d, i, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
         add(cpuid, entry);
         if (CACHE_TYPE(entry.eax) == 0) {
             return;
@@ -327,9 +345,8 @@ int x86_cpuid_create(int kvm_fd, unsigned cpus, struct kvm_cpuid2 **cpuid, struc
         free(table);
         return error_set(err, code, "/dev/kvm: KVM_GET_SUPPORTED_CPUID: %s", strerror(-code));
     }
-    if (has_topology_extensions(table)) {
-        add_host_amd_caches(table);
-    }
+    add_host_name(table);
+    add_host_amd_caches(table);
     bool tsc_deadline = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
     x86_cpuid_complete(table, cpus, tsc_deadline);
     *cpuid = table;

@@ -36,12 +36,11 @@ unsigned long arch_vm_type(int kvm_fd)
 bool arch_kvm_emulates_kernel_mode(int kvm_fd)
 {
     enum { LEAF1_ECX_VMX = 1 << 5, EXT1_ECX_SVM = 1 << 2 };
-    unsigned eax, ebx, ecx, edx;
+    unsigned eax, ebx, vmx, svm, edx;
     (void)kvm_fd; /* no capability tells; but without VMX and SVM there is no other way */
-    if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & LEAF1_ECX_VMX)) {
-        return false;
-    }
-    return !(__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (ecx & EXT1_ECX_SVM));
+    __cpuid(1, eax, ebx, vmx, edx);
+    __cpuid(0x80000001, eax, ebx, svm, edx); /* every 64-bit processor has both leaves */
+    return !(vmx & LEAF1_ECX_VMX) && !(svm & EXT1_ECX_SVM);
 }
 
 /* ---- life
