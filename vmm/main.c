@@ -233,6 +233,7 @@ int main(int argc, char **argv)
 {
     struct options options;
     struct error err = {""};
+    console_reserve_descriptors();
     trace_name_thread("main");
     int status = options_parse(&options, argc, argv, &err);
     if (status == 0) {

@@ -30,14 +30,14 @@ engine() {
 copy() {
     echo "$2" 2>/dev/null >"$DEVICES/$1/copy_size"
 }
-# How often the interrupt of DEVICE's driver came, on all processors together.
+# How often the interrupt of DEVICE came, on all processors together. The driver names it by the device.
 interrupts() {
-    awk -v name=dma_engine '$0 ~ name { for (i = 2; i <= NF && $i ~ /^[0-9]+$/; i++) n += $i } END { print n + 0 }' /proc/interrupts
+    awk -v name="$1" '$0 ~ name { for (i = 2; i <= NF && $i ~ /^[0-9]+$/; i++) n += $i } END { print n + 0 }' /proc/interrupts
 }
 # No warning, oops or stuck task in the kernel's log.
 clean_log() {
     local bad
-    bad=$(dmesg | grep -E 'WARNING:|BUG:|Oops|Call Trace|blocked for more than|nobody cared|irq .*: Affinity broken' | head -n 3)
+    bad=$(dmesg | grep -E 'WARNING: CPU|BUG:|Oops|Call Trace|blocked for more than|nobody cared|irq .*: Affinity broken' | head -n 3)
     if [ -z "$bad" ]; then ok "$1"; else not_ok "$1" "$bad"; fi
 }
 finish() {
