@@ -220,8 +220,9 @@ static int64_t seconds_of_registers(const struct rtc_cmos *rtc)
     const uint8_t *cmos = rtc->cmos;
     int64_t year = decode(rtc, cmos[RTC_CENTURY]) * 100 + decode(rtc, cmos[YEAR]);
     int64_t days = days_of_date(year, decode(rtc, cmos[MONTH]), decode(rtc, cmos[DAY_OF_MONTH]));
-    return days * SECONDS_PER_DAY + decode_hour(rtc, cmos[HOURS]) * 3600 +
-           decode(rtc, cmos[MINUTES]) * 60 + decode(rtc, cmos[SECONDS]);
+    int in_day = decode_hour(rtc, cmos[HOURS]) * 3600 + decode(rtc, cmos[MINUTES]) * 60 +
+                 decode(rtc, cmos[SECONDS]);
+    return days * SECONDS_PER_DAY + in_day;
 }
 
 /* What the registers say is the time now. The fraction of the second goes on as it was. */

@@ -212,7 +212,7 @@ static uint64_t four_characters_ns(const struct serial *serial)
     unsigned stop = serial->lcr & LCR_STOP ? 2 : 1;
     unsigned bits = 1 + 5 + (serial->lcr & LCR_LENGTH) + !!(serial->lcr & LCR_PARITY) + stop;
     uint64_t divisor = serial->divisor ? serial->divisor : 1;
-    return 4 * bits * 16 * divisor * 1000000000 / SERIAL_CLOCK_HZ;
+    return 4 * 16 * divisor * bits * 1000000000 / SERIAL_CLOCK_HZ;
 }
 
 /*
@@ -628,7 +628,7 @@ void serial_reset(struct serial *serial)
 static int add_region(struct serial *serial, struct error *err)
 {
     serial->region = (struct bus_region){.name = serial->config.name,
-                                         .size = SERIAL_REGISTERS * serial->config.stride,
+                                         .size = (uint64_t)SERIAL_REGISTERS * serial->config.stride,
                                          .priority = BUS_PRIORITY_FIXED,
                                          .ops = &region_ops,
                                          .opaque = serial};

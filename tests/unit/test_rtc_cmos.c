@@ -13,6 +13,7 @@ enum { IRQF = 0x80, PF = 0x40, AF = 0x20, UF = 0x10 };
 
 static const int64_t second = 1000000000;
 static const int64_t millisecond = 1000000;
+static const int64_t hour = 3600000000000;
 
 struct rig {
     struct platform_fixture fixture; /* first */
@@ -114,7 +115,7 @@ static void tells_the_hosts_time(void **state)
     assert_time(rig, FIELDS(0x20, 0x24, 0x02, 0x29, 5, 0x13, 0x59, 0x58));
     now_ns += 2 * second;
     assert_time(rig, FIELDS(0x20, 0x24, 0x02, 0x29, 5, 0x14, 0x00, 0x00));
-    now_ns += 10 * 3600 * second;
+    now_ns += 10 * hour;
     assert_time(rig, FIELDS(0x20, 0x24, 0x03, 0x01, 6, 0x00, 0x00, 0x00));
 }
 
@@ -127,11 +128,11 @@ static void binary_and_12_hours(void **state)
     assert_int_equal(get(rig, HOURS), 0x80 | 1);
     put(rig, B, 0);
     assert_int_equal(get(rig, HOURS), 0x80 | 0x01);
-    now_ns += 10 * 3600 * second; /* 23:59 */
+    now_ns += 10 * hour; /* 23:59 */
     assert_int_equal(get(rig, HOURS), 0x80 | 0x11);
-    now_ns += 3600 * second; /* 00:59 */
+    now_ns += hour; /* 00:59 */
     assert_int_equal(get(rig, HOURS), 0x12);
-    now_ns += 12 * 3600 * second; /* 12:59 */
+    now_ns += 12 * hour; /* 12:59 */
     assert_int_equal(get(rig, HOURS), 0x80 | 0x12);
 }
 
@@ -154,7 +155,7 @@ static void every_date(void **state)
     struct rig *rig = *state;
     put(rig, B, BINARY | H24);
     for (int64_t day = -719162; day < 2932896; day += 1231) {
-        time_t when = day * 86400 + 3 * 3600;
+        time_t when = day * 86400 + 10800; /* 3 o'clock */
         struct tm tm;
         assert_non_null(gmtime_r(&when, &tm));
         int year = tm.tm_year + 1900;
@@ -354,7 +355,7 @@ static void alarm_in_12_hours(void **state)
     put(rig, SECONDS_ALARM, 0);
     assert_int_equal(rig->rtc.deadline_ns, leap_day() + 2 * second);
     put(rig, HOURS_ALARM, 2); /* in the morning */
-    assert_int_equal(rig->rtc.deadline_ns, leap_day() + (12 * 3600 + 2) * second);
+    assert_int_equal(rig->rtc.deadline_ns, leap_day() + 12 * hour + 2 * second);
 }
 
 static void periodic_rates(void **state)
@@ -395,7 +396,7 @@ static void the_hosts_clock_goes_back(void **state)
 {
     struct rig *rig = *state;
     get(rig, C);
-    now_ns -= 3600 * second;
+    now_ns -= hour;
     assert_time(rig, FIELDS(0x20, 0x24, 0x02, 0x29, 5, 0x12, 0x59, 0x58));
     put(rig, B, H24 | UIE);
     pass(rig, 2 * second);
