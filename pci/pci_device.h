@@ -99,7 +99,7 @@ struct pci_msix {
     uint32_t *table; /* 4 words a vector; owned; guarded by device->lock */
     uint32_t *pba;   /* pending bits; owned; guarded by device->lock */
     struct msi_route *routes;
-    const struct bus_ops *bar_ops; /* the device's own, for the rest of the BAR; may be NULL */
+    const struct bus_ops *bar_ops; /* the device's own, for the rest of the BAR */
     void *bar_opaque;
 };
 
