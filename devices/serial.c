@@ -212,7 +212,7 @@ static uint64_t four_characters_ns(const struct serial *serial)
     unsigned stop = serial->lcr & LCR_STOP ? 2 : 1;
     unsigned bits = 1 + 5 + (serial->lcr & LCR_LENGTH) + !!(serial->lcr & LCR_PARITY) + stop;
     uint64_t divisor = serial->divisor ? serial->divisor : 1;
-    return 4 * 16 * divisor * bits * 1000000000 / SERIAL_CLOCK_HZ;
+    return 64 * divisor * bits * 1000000000 / SERIAL_CLOCK_HZ;
 }
 
 /*
