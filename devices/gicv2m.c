@@ -5,7 +5,8 @@
  *   offset  name           access
  *   0x008   MSI_TYPER      RO    bits 25-16 the number of the first interrupt, 9-0 how many
  *   0x040   MSI_SETSPI_NS  WO    bits 9-0: make this interrupt pending; others than ours: nothing
- *   0xfcc   MSI_IIDR       RO    31-20 product, 19-16 architecture, 15-12 revision, 11-0 implementer
+ *   0xfcc   MSI_IIDR       RO    31-20 product, 19-16 architecture, 15-12 revision, 11-0
+ * implementer
  *
  * PCI devices' messages do not come this way: they go from an eventfd through KVM's routing table
  * straight to the interrupt (struct kvm_irq_frame in vmm/kvm_irq.h). What arrives here is a vCPU

@@ -24,8 +24,8 @@ struct arch_capability {
 };
 extern const struct arch_capability arch_required_capabilities[];
 
-/* The `type` argument of KVM_CREATE_VM. */
-unsigned long arch_vm_type(int kvm_fd);
+/* The `type` argument of KVM_CREATE_VM for a VM that will have `ram` bytes of RAM. */
+unsigned long arch_vm_type(int kvm_fd, uint64_t ram);
 
 /*
  * True when this KVM can run kernel code only by emulating it, instruction by instruction (no

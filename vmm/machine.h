@@ -10,6 +10,7 @@
 #include "pci/pci_host.h"
 #include "vmm/console.h"
 #include "vmm/options.h"
+#include "vmm/property.h"
 #include "vmm/vm.h"
 
 struct machine {
@@ -21,6 +22,12 @@ struct machine {
 };
 
 /*
+ * What --machine knows on this architecture: fields of machine.arch.properties, which the caller of
+ * machine_build() has set. Ends with name NULL, perhaps at once.
+ */
+extern const struct property machine_properties[];
+
+/*
  * In each architecture's machine.c: build everything in the order of the memory map: RAM, interrupt
  * controller, vCPUs, serial port, clock, PCI host; devices of the command line are plugged by the
  * caller afterwards. On failure machine_destroy() undoes what was built.
@@ -29,6 +36,8 @@ int machine_build(struct machine *machine, struct error *err);
 void machine_destroy(struct machine *machine);
 
 /*
+ * Where there is a device tree and options->dump_dtb is set, machine_reset() writes it there.
+ *
  * Power-on state, also after a guest's reboot: reset the platform devices and the vCPUs, load
  * kernel, initrd and tables into RAM, and point the boot processor at the entry. vCPUs are parked.
  * PCI devices are reset by the caller.

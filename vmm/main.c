@@ -83,6 +83,28 @@ static void die_of(int signal_number)
 /* ---- the machine
  * --------------------------------------------------------------------------------- */
 
+static int set_machine_properties(struct machine *machine, struct error *err)
+{
+    const struct device_option *option = &machine->options->machine;
+    struct machine_properties *properties = &machine->arch.properties;
+    property_set_defaults(machine_properties, properties);
+    for (size_t i = 0; i < option->count; i++) {
+        const struct property_value *value = &option->values[i];
+        const struct property *property = property_find(machine_properties, value->key);
+        if (!property) {
+            return error_set(err, -ENOENT,
+                             "--machine %s: this machine has no such property (--machine help "
+                             "lists them)",
+                             value->key);
+        }
+        int ret = property_set(property, properties, value->value, "--machine", err);
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    return 0;
+}
+
 static int plug_devices(struct machine *machine, struct error *err)
 {
     const struct options *options = machine->options;
@@ -141,7 +163,10 @@ static int run(struct machine *machine, struct error *err)
 static int run_machine(struct machine *machine, struct error *err)
 {
     struct signal_watch signals;
-    int ret = vm_init(&machine->vm, err);
+    int ret = set_machine_properties(machine, err);
+    if (ret == 0) {
+        ret = vm_init(&machine->vm, machine->options->memory, err);
+    }
     if (ret == 0) {
         ret = watch_signals(&signals, &machine->vm, err);
     }
@@ -154,10 +179,10 @@ static int run_machine(struct machine *machine, struct error *err)
     if (ret == 0) {
         ret = power_on(machine, err);
     }
-    if (ret == 0) {
-        ret = run(machine, err);
+    if (ret == 0 && machine->options->dump_dtb) {
+        return VM_REQUEST_POWEROFF; /* it has been written */
     }
-    return ret;
+    return ret < 0 ? ret : run(machine, err);
 }
 
 static int main_run(const struct options *options)
@@ -199,6 +224,16 @@ static int main_device_help(const char *name, struct error *err)
     return 0;
 }
 
+static int main_machine_help(void)
+{
+    if (machine_properties->name) {
+        property_print_help(machine_properties, stdout);
+    } else {
+        printf("This machine has no properties.\n");
+    }
+    return 0;
+}
+
 static int start_tracing(const struct options *options, struct error *err)
 {
     int ret = options->trace_file ? trace_set_file(options->trace_file, err) : 0;
@@ -217,6 +252,8 @@ static int act(const struct options *options, struct error *err)
     case OPTIONS_VERSION:
         printf("minivmm %s\n", MINIVMM_VERSION);
         return 0;
+    case OPTIONS_MACHINE_HELP:
+        return main_machine_help();
     case OPTIONS_TRACE_HELP:
         trace_list(stdout);
         return 0;

@@ -230,10 +230,12 @@ static int add_property(struct device_option *device, char *field, struct error 
         *equals = '\0';
     }
     if (field[0] == '\0') {
-        return error_set(err, -EINVAL, "--device %s: a property without a name", device->text);
+        return error_set(err, -EINVAL, "%s %s: a property without a name", device->option,
+                         device->text);
     }
     if (has_key(device, field)) {
-        return error_set(err, -EINVAL, "--device %s: %s is given twice", device->text, field);
+        return error_set(err, -EINVAL, "%s %s: %s is given twice", device->option, device->text,
+                         field);
     }
     const char *value = equals != NULL ? equals + 1 : "on";
     device->values[device->count++] = (struct property_value){.key = field, .value = value};
@@ -267,7 +269,7 @@ static int parse_fields(struct options *options, struct device_option *device, c
 /* Parse `text` into the next element of the list of devices, which has room for it. */
 static int append_device(struct options *options, const char *text, struct error *err)
 {
-    struct device_option device = {.text = text};
+    struct device_option device = {.option = "--device", .text = text};
     char *fields = keep_string(options, strdup(text));
     device.values = calloc(count_commas(text) + 1, sizeof(*device.values));
     if (fields == NULL || device.values == NULL) {
@@ -307,6 +309,38 @@ static int take_dma_engine(struct options *options, const char *value, struct er
     return text != NULL ? take_device(options, text, err) : out_of_memory(err);
 }
 
+/* ---- the machine ------------------------------------------------------------------------------
+ */
+
+/* Several --machine are one list. */
+static int take_machine(struct options *options, const char *value, struct error *err)
+{
+    struct device_option *machine = &options->machine;
+    if (strcmp(value, "help") == 0) {
+        options->action = OPTIONS_MACHINE_HELP;
+        return 0;
+    }
+    char *fields = keep_string(options, strdup(value));
+    size_t most = machine->count + count_commas(value) + 1;
+    struct property_value *grown = realloc(machine->values, most * sizeof(*grown));
+    machine->values = grown != NULL ? grown : machine->values;
+    if (fields == NULL || grown == NULL) {
+        return out_of_memory(err);
+    }
+    machine->option = "--machine";
+    machine->text = value;
+    int rc = 0;
+    while (rc == 0 && fields != NULL) {
+        rc = add_property(machine, cut_field(&fields), err);
+    }
+    return rc;
+}
+
+static int take_dump_dtb(struct options *options, const char *value, struct error *err)
+{
+    return take_path(&options->dump_dtb, "--dump-dtb", value, err);
+}
+
 /* ---- the table --------------------------------------------------------------------------------
  */
 
@@ -325,6 +359,8 @@ static const struct option_spec option_table[] = {
      "plug in a PCI device; may be repeated;\n--device help lists the devices, --device\nNAME,help "
      "the properties of one; a comma in a\nvalue is written twice",
      take_device},
+    {"machine", 0, NEEDS_ARGUMENT, "PROP=VALUE[,...]",
+     "set properties of the machine itself;\n--machine help lists them", take_machine},
     {"hugetlb", 0, NO_ARGUMENT, NULL, "guest RAM from the reserved huge pages", take_hugetlb},
     {"no-reboot", 0, NO_ARGUMENT, NULL, "end when the guest reboots", take_no_reboot},
     {"trace", 0, NEEDS_ARGUMENT, "GLOB[,GLOB...]",
@@ -333,6 +369,8 @@ static const struct option_spec option_table[] = {
      "be\nrepeated; --trace help lists the events",
      take_trace},
     {"trace-file", 0, NEEDS_ARGUMENT, "FILE", "print them to FILE, not to stderr", take_trace_file},
+    {"dump-dtb", 0, NEEDS_ARGUMENT, "FILE", "arm64: write the device tree to FILE and end",
+     take_dump_dtb},
     {"help", 'h', NO_ARGUMENT, NULL, "this text", take_help},
     {"version", 0, NO_ARGUMENT, NULL, "the version of minivmm", take_version},
 };
@@ -494,6 +532,7 @@ void options_destroy(struct options *options)
         free(options->devices[i].values);
     }
     free(options->devices);
+    free(options->machine.values);
     for (size_t i = 0; i < options->string_count; i++) {
         free(options->strings[i]);
     }

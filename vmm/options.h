@@ -15,22 +15,24 @@
 #include "vmm/property.h"
 
 /*
- * --device NAME[,key=value...], in the order of the command line. A comma in a value is written
- * twice. A key stands at most once.
+ * --device NAME[,key=value...], in the order of the command line, or all --machine key=value[,...]
+ * together. A comma in a value is written twice. A key stands at most once.
  */
 struct device_option {
-    const char *text; /* as it was typed, for error texts */
-    const char *name;
+    const char *option; /* "--device", for error texts */
+    const char *text;   /* as it was typed, for error texts; NULL: the option was not given */
+    const char *name;   /* NULL for --machine */
     struct property_value *values;
     size_t count;
 };
 
 enum options_action {
     OPTIONS_RUN,
-    OPTIONS_HELP,        /* --help */
-    OPTIONS_VERSION,     /* --version */
-    OPTIONS_DEVICE_HELP, /* --device help, or --device NAME,help: help_device */
-    OPTIONS_TRACE_HELP,  /* --trace help */
+    OPTIONS_HELP,         /* --help */
+    OPTIONS_VERSION,      /* --version */
+    OPTIONS_DEVICE_HELP,  /* --device help, or --device NAME,help: help_device */
+    OPTIONS_MACHINE_HELP, /* --machine help */
+    OPTIONS_TRACE_HELP,   /* --trace help */
 };
 
 struct options {
@@ -45,6 +47,8 @@ struct options {
     bool no_reboot;
     const char *trace; /* globs; several are joined by a comma */
     const char *trace_file;
+    const char *dump_dtb; /* file to write the device tree to, instead of running; NULL: run */
+    struct device_option machine;
     struct device_option *devices;
     size_t device_count;
     char **strings; /* copies that the pointers above may point into, otherwise into argv */

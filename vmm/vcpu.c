@@ -88,75 +88,91 @@ static bool wait_until_running(struct vcpu *vcpu)
 /* ---- exits
  * --------------------------------------------------------------------------------------- */
 
-static uint64_t load_data(const void *data, unsigned size)
+/*
+ * Data lies in the shared page in the guest's byte order, which on both architectures is ours.
+ * Eight bytes are always there, so that one access of the full width serves every size.
+ */
+static inline uint64_t load_data(const void *data, unsigned size)
 {
-    uint64_t value = 0;
-    switch (size) {
-    case 1:
-        return *(const uint8_t *)data;
-    case 2:
-        return *(const uint16_t *)data;
-    case 4:
-        return *(const uint32_t *)data;
-    case 8:
-        return *(const uint64_t *)data;
-    default:
-        memcpy(&value, data, size);
-        return value;
-    }
+    uint64_t value;
+    memcpy(&value, data, sizeof(value));
+    return value & UINT64_MAX >> (64 - 8 * size);
 }
 
-static void store_data(void *data, unsigned size, uint64_t value)
+static inline void store_data(void *data, uint64_t value)
 {
-    switch (size) {
-    case 1:
-        *(uint8_t *)data = (uint8_t)value;
-        break;
-    case 2:
-        *(uint16_t *)data = (uint16_t)value;
-        break;
-    case 4:
-        *(uint32_t *)data = (uint32_t)value;
-        break;
-    case 8:
-        *(uint64_t *)data = value;
-        break;
-    default:
-        memcpy(data, &value, size);
-        break;
-    }
+    memcpy(data, &value, sizeof(value));
+}
+
+/* Who answered the cursor's last access, for traces. */
+static inline const char *answered(const struct bus_cursor *cursor)
+{
+    return cursor->last->region->name;
+}
+
+__attribute__((always_inline)) static inline void port_out(struct vcpu *vcpu, uint16_t port,
+                                                           unsigned size, uint64_t value)
+{
+    bus_write(&vcpu->pio, port, size, value);
+    trace_pio_write(answered(&vcpu->pio), port, size, value);
+}
+
+__attribute__((always_inline)) static inline uint64_t port_in(struct vcpu *vcpu, uint16_t port,
+                                                              unsigned size)
+{
+    uint64_t value = bus_read(&vcpu->pio, port, size);
+    trace_pio_read(answered(&vcpu->pio), port, size, value);
+    return value;
 }
 
 /*
- * IN, OUT, INS, OUTS: `count` elements of `size` bytes, all from or to the one port; they lie
- * behind one another in the shared page.
+ * INS, OUTS: `count` elements of `size` bytes, all from or to the one port; they lie behind one
+ * another in the shared page.
  */
-static void handle_io(struct vcpu *vcpu)
+__attribute__((noinline)) static void handle_string_io(struct vcpu *vcpu)
 {
     struct kvm_run *run = vcpu->run;
     uint8_t *data = (uint8_t *)run + run->io.data_offset;
     unsigned size = run->io.size;
-    uint16_t port = run->io.port;
-    bool out = run->io.direction == KVM_EXIT_IO_OUT;
     for (uint32_t left = run->io.count; left > 0; left--, data += size) {
-        if (out) {
-            bus_write(&vcpu->pio, port, size, load_data(data, size));
+        uint64_t value = 0;
+        if (run->io.direction == KVM_EXIT_IO_OUT) {
+            memcpy(&value, data, size);
+            port_out(vcpu, run->io.port, size, value);
         } else {
-            store_data(data, size, bus_read(&vcpu->pio, port, size));
+            value = port_in(vcpu, run->io.port, size);
+            memcpy(data, &value, size);
         }
     }
 }
 
-/* A load or store to an address where there is no RAM. `len` is 1, 2, 4 or 8. */
-static void handle_mmio(struct vcpu *vcpu)
+/* IN, OUT and their string forms. `size` is 1, 2 or 4. */
+static inline void handle_io(struct vcpu *vcpu, struct kvm_run *run)
 {
-    struct kvm_run *run = vcpu->run;
+    uint8_t *data = (uint8_t *)run + run->io.data_offset;
+    unsigned size = run->io.size;
+    if (__builtin_expect(run->io.count != 1, 0)) {
+        handle_string_io(vcpu);
+    } else if (run->io.direction == KVM_EXIT_IO_OUT) {
+        port_out(vcpu, run->io.port, size, load_data(data, size));
+    } else {
+        store_data(data, port_in(vcpu, run->io.port, size));
+    }
+}
+
+/* A load or store to an address where there is no RAM. `len` is 1 to 8. */
+static inline void handle_mmio(struct vcpu *vcpu, struct kvm_run *run)
+{
     uint64_t address = run->mmio.phys_addr;
     unsigned size = run->mmio.len;
     if (run->mmio.is_write) {
-        bus_write(&vcpu->mmio, address, size, load_data(run->mmio.data, size));
+        uint64_t value = load_data(run->mmio.data, size);
+        bus_write(&vcpu->mmio, address, size, value);
+        trace_mmio_write(answered(&vcpu->mmio), address, size, value);
     } else {
-        store_data(run->mmio.data, size, bus_read(&vcpu->mmio, address, size));
+        uint64_t value = bus_read(&vcpu->mmio, address, size);
+        store_data(run->mmio.data, value);
+        trace_mmio_read(answered(&vcpu->mmio), address, size, value);
     }
 }
 
@@ -179,8 +195,7 @@ static void handle_system_event(struct vcpu *vcpu)
     }
 }
 
-/* The vCPU cannot go on. Say everything that helps to find out why, once, and stop the machine. */
-static void crash(struct vcpu *vcpu, const char *reason)
+void vcpu_crash(struct vcpu *vcpu, const char *reason)
 {
     static pthread_mutex_t one_report = PTHREAD_MUTEX_INITIALIZER;
     pthread_mutex_lock(&one_report); /* the reports of two vCPUs do not mix */
@@ -209,7 +224,7 @@ static void crash_internal_error(struct vcpu *vcpu)
         used +=
             snprintf(text + used, sizeof(text) - (size_t)used, " 0x%llx", run->internal.data[i]);
     }
-    crash(vcpu, text);
+    vcpu_crash(vcpu, text);
 }
 
 static void crash_fail_entry(struct vcpu *vcpu)
@@ -217,7 +232,7 @@ static void crash_fail_entry(struct vcpu *vcpu)
     char text[128];
     snprintf(text, sizeof(text), "KVM_EXIT_FAIL_ENTRY: hardware reason 0x%llx",
              vcpu->run->fail_entry.hardware_entry_failure_reason);
-    crash(vcpu, text);
+    vcpu_crash(vcpu, text);
 }
 
 static void crash_unknown(struct vcpu *vcpu)
@@ -225,14 +240,14 @@ static void crash_unknown(struct vcpu *vcpu)
     char text[128];
     snprintf(text, sizeof(text), "exit reason %u (%s) is not handled", vcpu->run->exit_reason,
              vcpu_exit_name(vcpu->run->exit_reason));
-    crash(vcpu, text);
+    vcpu_crash(vcpu, text);
 }
 
 static void crash_run_failed(struct vcpu *vcpu, int code)
 {
     char text[128];
     snprintf(text, sizeof(text), "KVM_RUN failed: %s", strerror(code));
-    crash(vcpu, text);
+    vcpu_crash(vcpu, text);
 }
 
 /* ---- the loop
@@ -255,10 +270,10 @@ static void vcpu_run(struct vcpu *vcpu)
         trace_vcpu_exit(vcpu->index, run->exit_reason);
         switch (run->exit_reason) {
         case KVM_EXIT_IO: /* port I/O: x86 only */
-            handle_io(vcpu);
+            handle_io(vcpu, run);
             break;
         case KVM_EXIT_MMIO: /* a load or store outside RAM */
-            handle_mmio(vcpu);
+            handle_mmio(vcpu, run);
             break;
         case KVM_EXIT_IRQ_WINDOW_OPEN: /* asked for by nobody here; harmless */
         case KVM_EXIT_INTR:
@@ -267,7 +282,7 @@ static void vcpu_run(struct vcpu *vcpu)
             handle_system_event(vcpu);
             break;
         case KVM_EXIT_SHUTDOWN: /* x86: triple fault */
-            crash(vcpu, "KVM_EXIT_SHUTDOWN: the guest's CPU shut down (triple fault)");
+            vcpu_crash(vcpu, "KVM_EXIT_SHUTDOWN: the guest's CPU shut down (triple fault)");
             break;
         case KVM_EXIT_INTERNAL_ERROR:
             crash_internal_error(vcpu);

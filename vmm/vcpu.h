@@ -35,6 +35,12 @@ void vcpu_destroy(struct vcpu *vcpu);
 /* Make it leave the guest, or not enter it: immediate_exit and a signal. Any thread. */
 void vcpu_kick(struct vcpu *vcpu);
 
+/*
+ * The vCPU cannot go on: print `reason` and its registers, once, and stop the machine. On the
+ * vCPU's thread.
+ */
+void vcpu_crash(struct vcpu *vcpu, const char *reason);
+
 /* The name of a KVM_EXIT_* value, "KVM_EXIT_IO". */
 const char *vcpu_exit_name(uint32_t reason);
 

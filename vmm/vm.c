@@ -58,10 +58,10 @@ static int check_capabilities(const struct vm *vm, const struct arch_capability 
     return 0;
 }
 
-static int create_vm(struct vm *vm, struct error *err)
+static int create_vm(struct vm *vm, uint64_t ram, struct error *err)
 {
     do {
-        vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, arch_vm_type(vm->kvm_fd));
+        vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, arch_vm_type(vm->kvm_fd, ram));
     } while (vm->fd < 0 && errno == EINTR);
     if (vm->fd < 0) {
         int code = -errno;
@@ -84,7 +84,7 @@ static int init_buses(struct vm *vm, struct error *err)
     return ret < 0 ? error_set(err, ret, "no memory for the buses") : 0;
 }
 
-int vm_init(struct vm *vm, struct error *err)
+int vm_init(struct vm *vm, uint64_t ram, struct error *err)
 {
     *vm = (struct vm){.kvm_fd = -1, .fd = -1};
     pthread_mutex_init(&vm->lock, NULL);
@@ -100,7 +100,7 @@ int vm_init(struct vm *vm, struct error *err)
         ret = check_capabilities(vm, arch_required_capabilities, err);
     }
     if (ret == 0) {
-        ret = create_vm(vm, err);
+        ret = create_vm(vm, ram, err);
     }
     return ret < 0 ? ret : init_buses(vm, err);
 }

@@ -44,8 +44,8 @@ struct vm {
     struct bus pio; /* I/O ports; arm64 has none */
     struct kvm_irq irq;
     struct event_loop loop;
-    _Atomic unsigned request;           /* enum vm_request */
-    _Atomic int request_signal;         /* with VM_REQUEST_QUIT: the signal that asked, or 0 */
+    _Atomic unsigned request;   /* enum vm_request */
+    _Atomic int request_signal; /* with VM_REQUEST_QUIT: the signal that asked, or 0 */
 
     struct arch_vm arch;
 
@@ -60,10 +60,10 @@ struct vm {
 
 /*
  * Open /dev/kvm, check the API version and every capability that minivmm needs (the text names the
- * missing one), create the VM and the two empty buses. No vCPU and no RAM yet. `type` is
- * KVM_CREATE_VM's.
+ * missing one), create the VM and the two empty buses. No vCPU and no RAM yet; `ram` is how many
+ * bytes of it there are going to be.
  */
-int vm_init(struct vm *vm, struct error *err);
+int vm_init(struct vm *vm, uint64_t ram, struct error *err);
 
 /* Undo all of it; vCPUs must have been stopped by vm_stop_vcpus(). Safe after a failed vm_init().
  */

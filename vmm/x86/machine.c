@@ -19,11 +19,18 @@
 
 enum { SERIAL_PORT = 0x3f8 };
 
+const struct property machine_properties[] = {
+    {.name = NULL},
+};
+
 /* ---- what to boot: opened first, so that a wrong file name costs nothing */
 
 static int build_boot(struct machine *machine, struct error *err)
 {
     const struct options *options = machine->options;
+    if (options->dump_dtb) {
+        return error_set(err, -EINVAL, "--dump-dtb: an x86 machine has ACPI tables instead");
+    }
     return boot_open(&machine->arch.boot, options->kernel, options->initrd, options->append, err);
 }
 

@@ -13,7 +13,13 @@
 #include "vmm/x86/boot.h"
 #include "vmm/x86/memory_map.h"
 
+/* What --machine sets: nothing. */
+struct machine_properties {
+    char none;
+};
+
 struct arch_machine {
+    struct machine_properties properties;
     struct x86_memory_map map;
     struct boot boot;
     struct rtc_cmos rtc;

@@ -170,7 +170,7 @@ static int create_cpu(struct vm *vm, struct power_on *on, unsigned kind, struct 
 static int create(struct vm *vm, struct power_on *on, unsigned kinds, struct error *err)
 {
     do {
-        on->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, arch_vm_type(vm->kvm_fd));
+        on->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, arch_vm_type(vm->kvm_fd, 0));
     } while (on->vm_fd < 0 && errno == EINTR);
     if (on->vm_fd < 0) {
         int code = -errno;

@@ -27,9 +27,10 @@ const struct arch_capability arch_required_capabilities[] = {
     {0, NULL},
 };
 
-unsigned long arch_vm_type(int kvm_fd)
+unsigned long arch_vm_type(int kvm_fd, uint64_t ram)
 {
     (void)kvm_fd;
+    (void)ram;
     return 0; /* the ordinary kind */
 }
 

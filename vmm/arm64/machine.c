@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The whole arm64 machine on one page: at the addresses of QEMU's virt. `parts` below lists
+ * everything in it; each part is a few lines that say what it is, where, and on which interrupt.
+ * The map of addresses is in memory_map.h.
+ */
+#include "vmm/machine.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "vmm/arch.h"
+#include "vmm/arm64/device_tree.h"
+#include "vmm/arm64/vcpu_arm64.h"
+#include "vmm/trace.h"
+
+static const char *const gic_choices[] = {"auto", "2", "3", NULL};
+
+const struct property machine_properties[] = {
+    {.name = "gic",
+     .type = PROPERTY_ENUM,
+     .offset = offsetof(struct machine_properties, gic),
+     .choices = gic_choices,
+     .meaning = "version of the interrupt controller; auto: 3 where the host has it"},
+    {.name = "its",
+     .type = PROPERTY_BOOL,
+     .offset = offsetof(struct machine_properties, its),
+     .default_value = true,
+     .meaning = "a GICv3 takes MSIs by an ITS; off: by a GICv2m frame"},
+    {.name = "highmem-ecam",
+     .type = PROPERTY_BOOL,
+     .offset = offsetof(struct machine_properties, highmem_ecam),
+     .default_value = true,
+     .meaning = "configuration space of 256 buses above RAM; off: of 16 buses below it"},
+    {.name = NULL},
+};
+
+/* ---- what to boot: opened first, so that a wrong file name costs nothing */
+
+static int build_boot(struct machine *machine, struct error *err)
+{
+    const struct options *options = machine->options;
+    return boot_open(&machine->arch.boot, options->kernel, options->initrd, options->append, err);
+}
+
+static void destroy_boot(struct machine *machine)
+{
+    boot_close(&machine->arch.boot);
+}
+
+/* ---- 40000000: RAM */
+
+static int build_ram(struct machine *machine, struct error *err)
+{
+    struct arm64_memory_map *map = &machine->arch.map;
+    const struct options *options = machine->options;
+    unsigned bits = arm64_address_bits(machine->vm.kvm_fd, options->memory);
+    int ret = arm64_memory_map_init(map, options->memory, bits,
+                                    machine->arch.properties.highmem_ecam, err);
+    if (ret == 0) {
+        ret = vm_add_ram(&machine->vm, gpa(ARM64_RAM_BASE), map->ram, options->hugetlb, err);
+    }
+    return ret; /* vm_destroy() unmaps it, after KVM has let go of it */
+}
+
+/* ---- the vCPUs; then 8000000: their interrupt controller, in the kernel, which counts them */
+
+static int build_vcpus(struct machine *machine, struct error *err)
+{
+    unsigned cpus = machine->options->smp;
+    if (cpus > ARM64_MAX_VCPUS) {
+        return error_set(err, -EINVAL, "--smp %u: an arm64 machine has at most %d vCPUs", cpus,
+                         ARM64_MAX_VCPUS);
+    }
+    return vm_create_vcpus(&machine->vm, cpus, err);
+}
+
+static int build_irqchip(struct machine *machine, struct error *err)
+{
+    const struct machine_properties *properties = &machine->arch.properties;
+    struct vm *vm = &machine->vm;
+    int ret = arm64_irqchip_create(&machine->arch.irqchip, vm, &machine->arch.map,
+                                   (enum arm64_gic_choice)properties->gic, properties->its, err);
+    for (unsigned i = 0; ret == 0 && i < vm->vcpu_count; i++) {
+        ret = arm64_vcpu_init_pmu(vm->vcpus[i], err);
+    }
+    return ret;
+}
+
+static void destroy_irqchip(struct machine *machine)
+{
+    arm64_irqchip_destroy(&machine->arch.irqchip);
+}
+
+/* ---- 8020000: where devices write their MSIs if no ITS takes them */
+
+static int build_gicv2m(struct machine *machine, struct error *err)
+{
+    const struct gicv2m_config config = {.bus = &machine->vm.mmio,
+                                         .base = ARM64_GICV2M_BASE,
+                                         .irq = &machine->vm.irq.chip,
+                                         .first = ARM64_GSI_MSI,
+                                         .count = ARM64_MSI_COUNT};
+    if (machine->arch.irqchip.has_its) {
+        return 0;
+    }
+    machine->vm.irq.frame = (struct kvm_irq_frame){.address = ARM64_GICV2M_BASE + GICV2M_SETSPI,
+                                                   .first_data = ARM64_GSI_MSI,
+                                                   .count = ARM64_MSI_COUNT,
+                                                   .first_pin = ARM64_GSI_MSI - ARM64_SPI};
+    return gicv2m_init(&machine->arch.gicv2m, &config, err);
+}
+
+static void destroy_gicv2m(struct machine *machine)
+{
+    gicv2m_destroy(&machine->arch.gicv2m);
+}
+
+/* ---- 9010000: the clock */
+
+static int build_rtc(struct machine *machine, struct error *err)
+{
+    const struct pl031_config config = {.bus = &machine->vm.mmio,
+                                        .base = ARM64_PL031_BASE,
+                                        .irq = &machine->vm.irq.chip,
+                                        .gsi = ARM64_GSI_PL031,
+                                        .loop = &machine->vm.loop};
+    return pl031_init(&machine->arch.rtc, &config, err);
+}
+
+static void destroy_rtc(struct machine *machine)
+{
+    pl031_destroy(&machine->arch.rtc);
+}
+
+static void reset_rtc(struct machine *machine)
+{
+    pl031_reset(&machine->arch.rtc);
+}
+
+/* ---- 9000000: the serial port, and minivmm's stdin and stdout behind it */
+
+static void quit_key(void *opaque)
+{
+    vm_request(opaque, VM_REQUEST_QUIT);
+}
+
+static int build_console(struct machine *machine, struct error *err)
+{
+    const struct console_keys keys = {.quit = quit_key, .opaque = &machine->vm};
+    return console_init(&machine->console, &machine->vm.loop, &keys, err);
+}
+
+static void destroy_console(struct machine *machine)
+{
+    console_destroy(&machine->console);
+}
+
+static int build_serial(struct machine *machine, struct error *err)
+{
+    const struct pl011_config config = {.bus = &machine->vm.mmio,
+                                        .base = ARM64_PL011_BASE,
+                                        .irq = &machine->vm.irq.chip,
+                                        .gsi = ARM64_GSI_PL011,
+                                        .loop = &machine->vm.loop};
+    int ret = pl011_init(&machine->arch.serial, &config, err);
+    if (ret == 0) {
+        pl011_connect_console(&machine->arch.serial, &machine->console);
+    }
+    return ret;
+}
+
+static void destroy_serial(struct machine *machine)
+{
+    pl011_destroy(&machine->arch.serial);
+}
+
+static void reset_serial(struct machine *machine)
+{
+    pl011_reset(&machine->arch.serial);
+}
+
+/* ---- 10000000, and above RAM: PCI. Its devices come from the command line */
+
+static int build_pci(struct machine *machine, struct error *err)
+{
+    const struct pci_host_config config = {
+        .mmio = &machine->vm.mmio,
+        .pio = &machine->vm.mmio, /* I/O space is a window of memory space here */
+        .pio_base = ARM64_PCI_IO_BASE,
+        .irq = &machine->vm.irq.chip,
+        .memory = &machine->vm.memory,
+        .intx_gsi = {ARM64_GSI_PCI, ARM64_GSI_PCI + 1, ARM64_GSI_PCI + 2, ARM64_GSI_PCI + 3},
+        .ecam_base = machine->arch.map.ecam_base,
+        .ecam_buses = machine->arch.map.ecam_buses,
+    };
+    return pci_host_init(&machine->pci, &config, err);
+}
+
+static void destroy_pci(struct machine *machine)
+{
+    pci_host_destroy(&machine->pci);
+}
+
+/* ---- all of it
+ * ----------------------------------------------------------------------------------- */
+
+/* A part is built after those before it and destroyed before them. NULL: nothing to do. */
+static const struct {
+    int (*build)(struct machine *machine, struct error *err);
+    void (*destroy)(struct machine *machine); /* called if build() succeeded */
+    void (*reset)(struct machine *machine);
+} parts[] = {
+    {build_boot, destroy_boot, NULL},
+    {build_ram, NULL, NULL},                /* vm_destroy() undoes it */
+    {build_vcpus, NULL, NULL},              /* vm_stop_vcpus(); reset by undo_last_run() */
+    {build_irqchip, destroy_irqchip, NULL}, /* the same */
+    {build_gicv2m, destroy_gicv2m, NULL},
+    {build_rtc, destroy_rtc, reset_rtc},
+    {build_console, destroy_console, NULL},
+    {build_serial, destroy_serial, reset_serial},
+    {build_pci, destroy_pci, NULL}, /* reset by the caller of machine_reset() */
+};
+
+enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
+
+int machine_build(struct machine *machine, struct error *err)
+{
+    while (machine->arch.parts_built < PARTS) {
+        int ret = parts[machine->arch.parts_built].build(machine, err);
+        if (ret < 0) {
+            return ret;
+        }
+        machine->arch.parts_built++;
+    }
+    return 0;
+}
+
+void machine_destroy(struct machine *machine)
+{
+    while (machine->arch.parts_built > 0) {
+        unsigned last = --machine->arch.parts_built;
+        if (parts[last].destroy) {
+            parts[last].destroy(machine);
+        }
+    }
+}
+
+/* ---- power-on
+ * ------------------------------------------------------------------------------------ */
+
+/* Before the first run everything is as it was created: nothing to undo, and no time to lose. */
+static int undo_last_run(struct machine *machine, struct error *err)
+{
+    struct vm *vm = &machine->vm;
+    if (!machine->arch.has_run) {
+        return 0;
+    }
+    for (unsigned i = 0; i < PARTS; i++) {
+        if (parts[i].reset) {
+            parts[i].reset(machine);
+        }
+    }
+    int ret = 0;
+    for (unsigned i = 0; ret == 0 && i < vm->vcpu_count; i++) {
+        ret = arm64_vcpu_reset(vm->vcpus[i], err);
+    }
+    return ret < 0 ? ret : arm64_irqchip_reset(&machine->arch.irqchip, vm, err);
+}
+
+static int write_device_tree(struct machine *machine, const struct boot_entry *entry,
+                             const uint64_t *mpidr, struct error *err)
+{
+    const struct arm64_irqchip *irqchip = &machine->arch.irqchip;
+    struct device_tree_config config = {.map = &machine->arch.map,
+                                        .command_line = machine->arch.boot.command_line,
+                                        .initrd_start = entry->initrd_start,
+                                        .initrd_end = entry->initrd_end,
+                                        .mpidr = mpidr,
+                                        .cpus = machine->vm.vcpu_count,
+                                        .gic_version = irqchip->version,
+                                        .has_its = irqchip->has_its,
+                                        .has_pmu = machine->vm.arch.has_pmu};
+    size_t used;
+    if (getrandom(config.seed, sizeof(config.seed), 0) != (ssize_t)sizeof(config.seed)) {
+        return error_set(err, -EIO, "no random numbers for the guest");
+    }
+    void *tree = guest_memory_range(&machine->vm.memory, gpa(entry->dtb), BOOT_DTB_ROOM);
+    if (!tree) {
+        return error_set(err, -EFAULT, "no RAM for the device tree");
+    }
+    int ret = device_tree_build(&config, tree, BOOT_DTB_ROOM, &used, err);
+    if (ret == 0 && machine->options->dump_dtb) {
+        ret = device_tree_dump(machine->options->dump_dtb, tree, used, err);
+    }
+    return ret;
+}
+
+static int load(struct machine *machine, struct boot_entry *entry, struct error *err)
+{
+    const struct vm *vm = &machine->vm;
+    const struct boot_target target = {.memory = &vm->memory, .map = &machine->arch.map};
+    int ret = boot_load(&machine->arch.boot, &target, entry, err);
+    if (ret < 0) {
+        return ret;
+    }
+    uint64_t *mpidr = calloc(vm->vcpu_count, sizeof(*mpidr));
+    if (!mpidr) {
+        return error_set(err, -ENOMEM, "no memory for the device tree");
+    }
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        mpidr[i] = vm->vcpus[i]->arch.mpidr;
+    }
+    ret = write_device_tree(machine, entry, mpidr, err);
+    free(mpidr);
+    trace_arm64_load(machine->options->kernel,
+                     machine->arch.boot.format == BOOT_IMAGE ? "Image" : "gzip", entry->pc,
+                     entry->dtb, entry->initrd_start);
+    return ret;
+}
+
+int machine_reset(struct machine *machine, struct error *err)
+{
+    struct boot_entry entry;
+    int ret = undo_last_run(machine, err);
+    if (ret == 0) {
+        ret = load(machine, &entry, err);
+    }
+    if (ret == 0) {
+        ret = arm64_vcpu_enter(machine->vm.vcpus[0], &entry, err);
+    }
+    machine->arch.has_run = true;
+    return ret;
+}
+
+void machine_power_button(struct machine *machine)
+{
+    (void)machine; /* there is none: it would take a PL061 and a gpio-keys node */
+}
