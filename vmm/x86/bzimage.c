@@ -137,11 +137,12 @@ static int place_image(const struct boot_file *kernel, const struct boot_target 
     image->address = address;
     image->end = loaded_end > unpacked_end ? loaded_end : unpacked_end;
     if (!in_ram || image->end > low_ram) {
+        uint64_t needed = in_ram ? image->end - address : header->init_size;
         return boot_error(err, -ENOMEM, kernel,
-                          "needs %" PRIu64 " KiB of RAM from 0x%" PRIx64
-                          ", which ends at 0x%" PRIx64 "; give the machine more --memory",
-                          (in_ram ? image->end - address : header->init_size) >> 10, address,
-                          low_ram);
+                          "needs %" PRIu64 " KiB of RAM from %" PRIu64
+                          " KiB on, but RAM ends at %" PRIu64
+                          " KiB; give the machine more --memory",
+                          needed >> 10, address >> 10, low_ram >> 10);
     }
     return 0;
 }

@@ -320,7 +320,13 @@ static int load(struct machine *machine, struct boot_entry *entry, struct error 
                                        .gigabyte_pages =
                                            x86_cpuid_has_gigabyte_pages(machine->vm.arch.cpuid),
                                        .ram_is_zero = !machine->arch.has_run};
-    return boot_load(&machine->arch.boot, &target, entry, err);
+    ret = boot_load(&machine->arch.boot, &target, entry, err);
+    if (ret == 0) {
+        trace_x86_load(machine->options->kernel,
+                       entry->protocol == BOOT_PVH ? "PVH" : "Linux 64-bit", entry->rip,
+                       machine->arch.boot.command_line);
+    }
+    return ret;
 }
 
 int machine_reset(struct machine *machine, struct error *err)

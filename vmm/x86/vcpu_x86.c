@@ -289,6 +289,10 @@ void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
         fprintf(out, "registers cannot be read: %s\n", strerror(errno));
         return;
     }
+    if (regs.rip == 0xfff0 && sregs.cs.base == 0xffff0000) {
+        fprintf(out, "These are the registers after a reset: on AMD, KVM resets a CPU that shuts "
+                     "down before it says so.\n");
+    }
     dump_registers(&regs, out);
     dump_system_registers(&sregs, out);
     dump_code(vcpu, sregs.cs.base + regs.rip, out);

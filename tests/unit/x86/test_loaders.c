@@ -23,7 +23,7 @@
 
 #define MIB (1ull << 20)
 
-enum { RAM = 32 << 20, FILE_MAX = 16384, RSDP = 0xe0000 };
+enum { RAM = 32 << 20, FILE_MAX = 16384, RSDP = 0xe0000, TABLES_SIZE = 0x6000 };
 
 /* ---- a machine with 32 MiB, and files in memory
  * ---------------------------------------------------- */
@@ -228,12 +228,12 @@ static void test_bzimage_page_tables(void **state)
     struct rig *rig = *state;
     struct bzimage_file file;
     make_bzimage(&file);
-    memset(guest(rig, 0x9000, 6 * 4096), 0xff, 6 * 4096); /* a guest ran before */
+    memset(guest(rig, BOOT_PAGE_TABLES, TABLES_SIZE), 0xff, TABLES_SIZE); /* a guest ran before */
     assert_int_equal(load_kernel(rig, file.bytes, file.size), 0);
     check_identity_map(rig);
     assert_int_equal(translate(rig, 0xfee00000), 0xfee00000);
     assert_int_equal(translate(rig, 4ull << 30), UINT64_MAX);
-    memset(guest(rig, 0x9000, 6 * 4096), 0xff, 6 * 4096);
+    memset(guest(rig, BOOT_PAGE_TABLES, TABLES_SIZE), 0xff, TABLES_SIZE);
     rig->target.gigabyte_pages = false;
     assert_int_equal(load(rig, NULL, NULL), 0);
     check_identity_map(rig);
@@ -246,8 +246,9 @@ static void test_bzimage_setup_sectors_0_means_4(void **state)
     struct bzimage_file file;
     make_bzimage(&file);
     file.params.hdr.setup_sects = 0;
-    file.bytes[5 * 512] = 0x5a;
-    assert_int_equal(load_kernel(rig, file.bytes, 5 * 512 + IMAGE_SIZE), 0);
+    const size_t image = 2560; /* a boot sector and four more */
+    file.bytes[image] = 0x5a;
+    assert_int_equal(load_kernel(rig, file.bytes, image + IMAGE_SIZE), 0);
     assert_int_equal(*(uint8_t *)guest(rig, PREFERRED, 1), 0x5a);
 }
 
@@ -276,44 +277,50 @@ static void test_bzimage_truncated_anywhere(void **state)
     assert_non_null(strstr(rig->err.text, "the file is empty"));
 }
 
-static void expect_bad_header(struct rig *rig, struct setup_header header, const char *reason)
-{
-    struct bzimage_file file;
-    make_bzimage(&file);
-    file.params.hdr = header;
-    expect_error(rig, load_kernel(rig, file.bytes, file.size), reason);
-}
+/* One field of a good file is replaced by this value; the error must give the reason. */
+struct damage {
+    size_t offset;
+    size_t size;
+    uint64_t value;
+    const char *reason;
+};
 
-#define EXPECT_BAD(rig, field, value, reason)                                                      \
-    do {                                                                                           \
-        struct setup_header header_ = good_header();                                               \
-        header_.field = (value);                                                                   \
-        expect_bad_header((rig), header_, (reason));                                               \
-    } while (0)
+#define FIELD(type, member) offsetof(type, member), sizeof(((type *)0)->member)
+#define HEADER(member)      FIELD(struct boot_params, hdr.member)
+
+static const struct damage bad_headers[] = {
+    {HEADER(boot_flag), 0x55aa, "boot flag 0x55aa"},
+    {HEADER(version), 0x020b, "boot protocol is 2.11"},
+    {HEADER(loadflags), 0, "zImage"},
+    {HEADER(xloadflags), 0, "32-bit kernel"},
+    {HEADER(kernel_alignment), 0, "alignment"},
+    {HEADER(kernel_alignment), 3 << 20, "alignment"},
+    {HEADER(jump), 0x10 << 8, "setup header of"},
+    {HEADER(jump), 0xff << 8, "setup header of"},
+    {HEADER(syssize), 0, "malformed"},
+    {HEADER(syssize), 0x20, "malformed"}, /* ends before its own 64-bit entry */
+    {HEADER(syssize), PARAGRAPHS + 1, "truncated"},
+    {HEADER(syssize), 0xffffffff, "truncated"},
+    {HEADER(setup_sects), 255, "truncated"},
+    {HEADER(pref_address), 0, "below 1 MiB"},
+    {HEADER(pref_address), RAM, "--memory"},
+    {HEADER(pref_address), RAM - 4096, "--memory"},
+    {HEADER(pref_address), UINT64_MAX - 4096, "--memory"},
+    {HEADER(init_size), RAM - PREFERRED + 1, "--memory"},
+    {HEADER(init_size), 0xffffffff, "--memory"},
+    {HEADER(kernel_alignment), 1u << 31, "--memory"},
+};
 
 static void test_bzimage_header_checks(void **state)
 {
     struct rig *rig = *state;
-    EXPECT_BAD(rig, boot_flag, 0x55aa, "boot flag 0x55aa");
-    EXPECT_BAD(rig, version, 0x020b, "boot protocol is 2.11");
-    EXPECT_BAD(rig, loadflags, 0, "zImage");
-    EXPECT_BAD(rig, xloadflags, 0, "32-bit kernel");
-    EXPECT_BAD(rig, kernel_alignment, 0, "alignment");
-    EXPECT_BAD(rig, kernel_alignment, 3 << 20, "alignment");
-    EXPECT_BAD(rig, jump, 0x10 << 8, "setup header of");
-    EXPECT_BAD(rig, jump, 0xff << 8, "setup header of");
-    EXPECT_BAD(rig, syssize, 0, "malformed");
-    EXPECT_BAD(rig, syssize, 0x20, "malformed"); /* ends before its own 64-bit entry */
-    EXPECT_BAD(rig, syssize, PARAGRAPHS + 1, "truncated");
-    EXPECT_BAD(rig, syssize, 0xffffffff, "truncated");
-    EXPECT_BAD(rig, setup_sects, 255, "truncated");
-    EXPECT_BAD(rig, pref_address, 0, "below 1 MiB");
-    EXPECT_BAD(rig, pref_address, RAM, "--memory");
-    EXPECT_BAD(rig, pref_address, RAM - 4096, "--memory");
-    EXPECT_BAD(rig, pref_address, UINT64_MAX - 4096, "--memory");
-    EXPECT_BAD(rig, init_size, RAM - PREFERRED + 1, "--memory");
-    EXPECT_BAD(rig, init_size, 0xffffffff, "--memory");
-    EXPECT_BAD(rig, kernel_alignment, 1u << 31, "--memory");
+    for (size_t i = 0; i < sizeof(bad_headers) / sizeof(bad_headers[0]); i++) {
+        const struct damage *bad = &bad_headers[i];
+        struct bzimage_file file;
+        make_bzimage(&file);
+        memcpy(file.bytes + bad->offset, &bad->value, bad->size);
+        expect_error(rig, load_kernel(rig, file.bytes, file.size), bad->reason);
+    }
 }
 
 static void test_bzimage_fills_ram_to_the_last_byte(void **state)
@@ -593,9 +600,10 @@ static void test_pvh_start_info(void **state)
     assert_int_equal(field(rig, module + 8, 8), 6);
     assert_memory_equal(guest(rig, RAM - 4096, 6), "initrd", 6);
     for (unsigned i = 0; i < count; i++) {
-        assert_int_equal(field(rig, memory_map + 24 * i, 8), ranges[i].base);
-        assert_int_equal(field(rig, memory_map + 24 * i + 8, 8), ranges[i].size);
-        assert_int_equal(field(rig, memory_map + 24 * i + 16, 4), ranges[i].type);
+        uint64_t range = memory_map + 24ull * i;
+        assert_int_equal(field(rig, range, 8), ranges[i].base);
+        assert_int_equal(field(rig, range + 8, 8), ranges[i].size);
+        assert_int_equal(field(rig, range + 16, 4), ranges[i].type);
     }
 }
 
@@ -618,36 +626,48 @@ static void expect_bad_elf(struct rig *rig, const struct elf_file *file, const c
     expect_error(rig, load_kernel(rig, file->bytes, FILE_MAX), reason);
 }
 
-#define EXPECT_BAD_ELF(rig, field, value, reason)                                                  \
-    do {                                                                                           \
-        struct elf_file file_;                                                                     \
-        make_elf64(&file_);                                                                        \
-        file_.field = (value);                                                                     \
-        expect_bad_elf((rig), &file_, (reason));                                                   \
-    } while (0)
+#define ELF(member) FIELD(struct elf_file, member)
+
+static void expect_bad_elfs(struct rig *rig, const struct damage *bad, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct elf_file file;
+        make_elf64(&file);
+        memcpy(file.bytes + bad[i].offset, &bad[i].value, bad[i].size);
+        expect_bad_elf(rig, &file, bad[i].reason);
+    }
+}
+
+static const struct damage bad_elf_headers[] = {
+    {ELF(header.e_ident[EI_CLASS]), 0, "class 0"},
+    {ELF(header.e_phentsize), 32, "program headers of 32 bytes"},
+    {ELF(header.e_phnum), 0, "0 program headers"},
+    {ELF(header.e_phnum), 65, "65 program headers"},
+    {ELF(header.e_phnum), 0xffff, "65535 program headers"},
+    {ELF(header.e_phoff), FILE_MAX - 10, "truncated"},
+    {ELF(header.e_phoff), UINT64_MAX - 10, "truncated"},
+};
 
 static void test_elf_header_checks(void **state)
 {
     struct rig *rig = *state;
-    EXPECT_BAD_ELF(rig, header.e_ident[EI_CLASS], 0, "class 0");
-    EXPECT_BAD_ELF(rig, header.e_phentsize, 32, "program headers of 32 bytes");
-    EXPECT_BAD_ELF(rig, header.e_phnum, 0, "0 program headers");
-    EXPECT_BAD_ELF(rig, header.e_phnum, 65, "65 program headers");
-    EXPECT_BAD_ELF(rig, header.e_phnum, 0xffff, "65535 program headers");
-    EXPECT_BAD_ELF(rig, header.e_phoff, FILE_MAX - 10, "truncated");
-    EXPECT_BAD_ELF(rig, header.e_phoff, UINT64_MAX - 10, "truncated");
+    expect_bad_elfs(rig, bad_elf_headers, sizeof(bad_elf_headers) / sizeof(bad_elf_headers[0]));
 }
+
+static const struct damage bad_segments[] = {
+    {ELF(segments[0].p_offset), FILE_MAX, "truncated"},
+    {ELF(segments[0].p_offset), UINT64_MAX - 16, "truncated"},
+    {ELF(segments[0].p_memsz), SEGMENT_SIZE - 1, "in memory"},
+    {ELF(segments[0].p_memsz), RAM, "does not fit"},
+    {ELF(segments[0].p_memsz), UINT64_MAX, "does not fit"},
+    {ELF(segments[0].p_paddr), 0, "in no segment"},
+    {ELF(segments[0].p_type), PT_NULL, "in no segment"},
+};
 
 static void test_elf_segment_checks(void **state)
 {
     struct rig *rig = *state;
-    EXPECT_BAD_ELF(rig, segments[0].p_offset, FILE_MAX, "truncated");
-    EXPECT_BAD_ELF(rig, segments[0].p_offset, UINT64_MAX - 16, "truncated");
-    EXPECT_BAD_ELF(rig, segments[0].p_memsz, SEGMENT_SIZE - 1, "in memory");
-    EXPECT_BAD_ELF(rig, segments[0].p_memsz, RAM, "does not fit");
-    EXPECT_BAD_ELF(rig, segments[0].p_memsz, UINT64_MAX, "does not fit");
-    EXPECT_BAD_ELF(rig, segments[0].p_paddr, 0, "in no segment");
-    EXPECT_BAD_ELF(rig, segments[0].p_type, PT_NULL, "in no segment");
+    expect_bad_elfs(rig, bad_segments, sizeof(bad_segments) / sizeof(bad_segments[0]));
     struct elf_file file;
     make_elf64(&file);
     file.segments[1] = file.segments[0]; /* the entry's segment is fine, this one is not */
@@ -658,16 +678,20 @@ static void test_elf_segment_checks(void **state)
     }
 }
 
+static const struct damage bad_notes[] = {
+    {ELF(segments[2].p_type), PT_NULL, "no PVH entry"},
+    {ELF(segments[2].p_filesz), 0, "no PVH entry"},
+    {ELF(segments[2].p_filesz), 40, "no PVH entry"}, /* ends in the second note */
+    {ELF(segments[2].p_filesz), 65537, "notes of"},
+    {ELF(segments[2].p_filesz), UINT64_MAX, "notes of"},
+    {ELF(segments[2].p_offset), FILE_MAX, "truncated"},
+};
+
 static void test_elf_notes(void **state)
 {
     struct rig *rig = *state;
     struct elf_file file;
-    EXPECT_BAD_ELF(rig, segments[2].p_type, PT_NULL, "no PVH entry");
-    EXPECT_BAD_ELF(rig, segments[2].p_filesz, 0, "no PVH entry");
-    EXPECT_BAD_ELF(rig, segments[2].p_filesz, 40, "no PVH entry"); /* ends in the second note */
-    EXPECT_BAD_ELF(rig, segments[2].p_filesz, 65537, "notes of");
-    EXPECT_BAD_ELF(rig, segments[2].p_filesz, UINT64_MAX, "notes of");
-    EXPECT_BAD_ELF(rig, segments[2].p_offset, FILE_MAX, "truncated");
+    expect_bad_elfs(rig, bad_notes, sizeof(bad_notes) / sizeof(bad_notes[0]));
     make_elf64(&file);
     file.segments[2].p_filesz = put_notes(file.bytes + NOTE_OFFSET, ELF_ENTRY, 8, 8);
     file.segments[2].p_align = 8;
@@ -724,8 +748,9 @@ static void test_other_files_are_recognised(void **state)
                      20, "an ELF file for s390"); /* big-endian */
     expect_described(rig, 0, "hello", 5, "not a kernel in any known format");
     char efi[0x46] = "MZ";
+    static const char pe_arm64[6] = {'P', 'E', 0, 0, 0x64, (char)0xaa};
     efi[0x3c] = 0x40;
-    memcpy(efi + 0x40, "PE\0\0\x64\xaa", 6);
+    memcpy(efi + 0x40, pe_arm64, sizeof(pe_arm64));
     expect_described(rig, 0, efi, sizeof(efi), "an EFI program for arm64");
     efi[0x3f] = 0x7f; /* points far behind the end */
     expect_described(rig, 0, efi, sizeof(efi), "an EFI or DOS program");
