@@ -178,7 +178,8 @@ void pci_bus_map_update(struct pci_host *host)
     claim_numbers(&host->root, 0, PCI_BUS_COUNT - 1, map);
     map[0] = &host->root;
     for (unsigned number = 0; number < PCI_BUS_COUNT; number++) {
-        atomic_store_explicit(&host->bus_map[number], map[number], memory_order_release);
+        struct pci_bus *bus = map[number] ? map[number] : &host->nowhere;
+        atomic_store_explicit(&host->bus_map[number], bus, memory_order_release);
     }
     pthread_mutex_unlock(&host->map_lock);
 }

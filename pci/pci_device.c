@@ -26,6 +26,7 @@ struct pci_device *pci_device_new(struct pci_host *host, const struct pci_device
         return NULL;
     }
     device->type = type;
+    device->reads_have_effects = type->config_read != NULL;
     device->host = host;
     device->config = arrays;
     device->write_mask = arrays + PCI_CONFIG_SIZE;

@@ -108,9 +108,10 @@ struct pci_device {
     const char *id; /* id= property, or NULL */
     char name[32];  /* for traces and errors: the id, or the type's name with its slot */
     struct pci_host *host;
-    struct pci_bus *bus; /* the bus it is on */
-    uint8_t devfn;       /* device << 3 | function */
-    bool multifunction;  /* property: other functions may join this slot */
+    struct pci_bus *bus;     /* the bus it is on */
+    uint8_t devfn;           /* device << 3 | function */
+    bool reads_have_effects; /* its type has a config_read() */
+    bool multifunction;      /* property: other functions may join this slot */
     pthread_mutex_t lock;
 
     uint8_t *config;       /* PCI_CONFIG_SIZE bytes, 4-byte aligned: what software reads */

@@ -8,7 +8,8 @@
  *   ECAM (PCIe 5.0, 7.2.2)      offset 27-20 bus | 19-15 device | 14-12 function | 11-0 register
  *
  * So bus, device and function together are 16 bits, here called the routing id, at bit 8 of CF8 and
- * at bit 12 of an ECAM offset, and both ways end in config_read() or config_write(). The address
+ * at bit 12 of an ECAM offset, and both ways end in
+ * pci_config_read() or pci_config_write(). The address
  * latch is one register of the machine, not of a CPU: software that uses it from two CPUs needs a
  * lock of its own.
  *
@@ -32,16 +33,14 @@ static const uint32_t CF8_STORED = 0x80fffffc; /* the other bits are read-only 0
 
 /* ---- configuration accesses */
 
-static inline struct pci_device *find(struct pci_host *host, unsigned routing_id)
+static inline struct pci_device *find(struct pci_host *host, unsigned bus, unsigned devfn)
 {
-    struct pci_bus *bus =
-        atomic_load_explicit(&host->bus_map[routing_id >> 8], memory_order_acquire);
-    return __builtin_expect(bus != NULL, 1) ? bus->devices[routing_id & 0xff] : NULL;
+    return atomic_load_explicit(&host->bus_map[bus], memory_order_acquire)->devices[devfn];
 }
 
 struct pci_device *pci_host_find(struct pci_host *host, unsigned bus, unsigned devfn)
 {
-    return find(host, bus << 8 | devfn);
+    return find(host, bus, devfn);
 }
 
 static bool is_whole_register(unsigned reg, unsigned size)
@@ -62,27 +61,27 @@ static unsigned piece_of(unsigned reg, unsigned size)
 static uint32_t read_register(struct pci_host *host, unsigned routing_id, unsigned reg,
                               unsigned size)
 {
-    struct pci_device *device = find(host, routing_id);
+    struct pci_device *device = find(host, routing_id >> 8, routing_id & 0xff);
     if (!device) {
         trace_pci_cfg_unassigned(routing_id >> 8, routing_id >> 3 & 0x1f, routing_id & 7, reg,
                                  size);
         return UINT32_MAX >> (32 - 8 * size);
     }
     uint32_t value = pci_config_read(device, reg, size);
-    trace_pci_cfg_read(routing_id >> 8, routing_id >> 3 & 0x1f, routing_id & 7, reg, size, value);
+    trace_pci_cfg_read(device->name, reg, size, value);
     return value;
 }
 
 static void write_register(struct pci_host *host, unsigned routing_id, unsigned reg, unsigned size,
                            uint32_t value)
 {
-    struct pci_device *device = find(host, routing_id);
+    struct pci_device *device = find(host, routing_id >> 8, routing_id & 0xff);
     if (!device) {
         trace_pci_cfg_unassigned(routing_id >> 8, routing_id >> 3 & 0x1f, routing_id & 7, reg,
                                  size);
         return;
     }
-    trace_pci_cfg_write(routing_id >> 8, routing_id >> 3 & 0x1f, routing_id & 7, reg, size, value);
+    trace_pci_cfg_write(device->name, reg, size, value);
     pci_config_write(device, reg, size, value);
 }
 
@@ -122,15 +121,15 @@ __attribute__((noinline)) static uint64_t read_any(struct pci_host *host, unsign
 }
 
 /* The usual read, an aligned dword of a plain register, without a call. */
-static inline uint64_t config_read(struct pci_host *host, unsigned routing_id, unsigned reg,
-                                   unsigned size)
+__attribute__((always_inline)) static inline uint64_t
+read_dword(struct pci_host *host, unsigned bus, unsigned devfn, unsigned reg)
 {
-    struct pci_device *device = find(host, routing_id);
-    if (__builtin_expect(size != 4 || reg & 3 || !device || device->type->config_read, 0)) {
-        return read_any(host, routing_id, reg, size);
+    struct pci_device *device = find(host, bus, devfn);
+    if (__builtin_expect(!device || device->reads_have_effects, 0)) {
+        return read_any(host, bus << 8 | devfn, reg, 4);
     }
     uint32_t value = pci_bytes_load(device->config, reg, 4);
-    trace_pci_cfg_read(routing_id >> 8, routing_id >> 3 & 0x1f, routing_id & 7, reg, 4, value);
+    trace_pci_cfg_read(device->name, reg, 4, value);
     return value;
 }
 
@@ -180,8 +179,11 @@ static uint64_t cfc_read(void *opaque, uint64_t offset, unsigned size)
         trace_bus_unassigned_read("pio", CFC_PORT + offset, size);
         return UINT64_MAX;
     }
-    return config_read(host, address >> 8 & 0xffff, (address & CF8_REGISTER) + (unsigned)offset,
-                       size);
+    unsigned reg = address & CF8_REGISTER;
+    if (__builtin_expect(size == 4, 1)) { /* the region is 4 bytes: the offset is 0 */
+        return read_dword(host, address >> 16 & 0xff, address >> 8 & 0xff, reg);
+    }
+    return read_any(host, address >> 8 & 0xffff, reg + (unsigned)offset, size);
 }
 
 static void cfc_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
@@ -203,8 +205,12 @@ static const struct bus_ops cfc_ops = {.read = cfc_read, .write = cfc_write};
 
 static uint64_t ecam_read(void *opaque, uint64_t offset, unsigned size)
 {
-    return config_read(opaque, (unsigned)(offset >> ECAM_FUNCTION_SHIFT),
-                       (unsigned)offset % PCI_CONFIG_SIZE, size);
+    unsigned routing_id = (unsigned)(offset >> ECAM_FUNCTION_SHIFT);
+    unsigned reg = (unsigned)offset % PCI_CONFIG_SIZE;
+    if (__builtin_expect(size == 4 && !(reg & 3), 1)) {
+        return read_dword(opaque, routing_id >> 8, routing_id & 0xff, reg);
+    }
+    return read_any(opaque, routing_id, reg, size);
 }
 
 static void ecam_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)

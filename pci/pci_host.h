@@ -52,7 +52,8 @@ struct pci_host {
      * bridges once per change of a bus number instead of once per access. Written with map_lock
      * held.
      */
-    _Atomic(struct pci_bus *) bus_map[PCI_BUS_COUNT];
+    _Atomic(struct pci_bus *) bus_map[PCI_BUS_COUNT]; /* `nowhere` where no bus has that number */
+    struct pci_bus nowhere;                           /* an empty bus */
     struct pci_device **devices; /* all functions in the order of creation; owned */
     unsigned device_count;
 

@@ -27,11 +27,11 @@ static int compare_addresses(const void *a, const void *b)
 /* The region that answers at `address`: highest priority first, then the one added first. */
 static const struct bus_region *winner_at(const struct bus *bus, uint64_t address)
 {
-    const struct bus_region *winner = NULL;
+    const struct bus_region *winner = &bus->unassigned;
     for (size_t i = 0; i < bus->count; i++) {
         const struct bus_region *region = bus->regions[i];
         if (address >= region->base && address <= region_last(region) &&
-            (!winner || region->priority > winner->priority)) {
+            (winner == &bus->unassigned || region->priority > winner->priority)) {
             winner = region;
         }
     }
@@ -67,8 +67,8 @@ static void append_range(struct bus_view *view, uint64_t first, const struct bus
     if (view->count > 0) {
         view->ranges[view->count - 1].last = first - 1;
     }
-    view->ranges[view->count++] =
-        (struct bus_range){.first = first, .region = region, .base = region ? region->base : 0};
+    view->ranges[view->count++] = (struct bus_range){
+        .first = first, .region = region, .base = region->base, .name = region->name};
 }
 
 /*
@@ -118,12 +118,38 @@ static int publish(struct bus *bus)
     return 0;
 }
 
+/* ---- where nobody is
+ * ----------------------------------------------------------------------------- */
+
+static uint64_t all_ones(unsigned size)
+{
+    return UINT64_MAX >> (64 - 8 * size);
+}
+
+static uint64_t unassigned_read(void *opaque, uint64_t address, unsigned size)
+{
+    const struct bus *bus = opaque;
+    trace_bus_unassigned_read(bus->name, address, size);
+    return all_ones(size);
+}
+
+static void unassigned_write(void *opaque, uint64_t address, unsigned size, uint64_t value)
+{
+    const struct bus *bus = opaque;
+    trace_bus_unassigned_write(bus->name, address, size, value);
+}
+
+static const struct bus_ops unassigned_ops = {.read = unassigned_read, .write = unassigned_write};
+
 /* ---- the map
  * ------------------------------------------------------------------------------------- */
 
 int bus_init(struct bus *bus, const char *name, uint64_t limit)
 {
-    *bus = (struct bus){.name = name, .limit = limit};
+    *bus =
+        (struct bus){.name = name,
+                     .limit = limit,
+                     .unassigned = {.name = "unassigned", .ops = &unassigned_ops, .opaque = bus}};
     pthread_mutex_init(&bus->lock, NULL);
     return publish(bus);
 }
@@ -291,98 +317,57 @@ static const struct bus_range *find_range(const struct bus_view *view, uint64_t 
     return &view->ranges[low];
 }
 
-/* The range that holds `address`, in the newest view. */
-static inline const struct bus_range *lookup(struct bus_cursor *cursor, uint64_t address)
+/* The range that holds `address`, in the newest view; remembered for the next access. */
+static const struct bus_range *lookup(struct bus_cursor *cursor, uint64_t address)
 {
-    if (__builtin_expect(
-            cursor->view != atomic_load_explicit(&cursor->bus->view, memory_order_acquire), 0)) {
+    if (cursor->view != atomic_load_explicit(&cursor->bus->view, memory_order_acquire)) {
         cursor_refresh(cursor);
     }
-    const struct bus_range *range = cursor->last;
-    if (address < range->first || address > range->last) {
-        range = find_range(cursor->view, address);
-        cursor->last = range;
-    }
-    return range;
+    cursor->last = find_range(cursor->view, address);
+    return cursor->last;
 }
 
-static uint64_t all_ones(unsigned size)
-{
-    return UINT64_MAX >> (64 - 8 * size);
-}
-
-/* How many of `size` bytes at `address` one device gets at once: up to the range's end, a power of
- * two. */
+/* How many of `size` bytes at `address` the range gets at once: up to its end, a power of two. */
 static unsigned piece_size(const struct bus_range *range, uint64_t address, unsigned size)
 {
     uint64_t room = range->last - address;
-    unsigned piece = size;
-    while (piece > 1 && piece - 1 > room) {
+    unsigned piece = 8;
+    while (piece > size || piece - 1 > room) {
         piece /= 2;
     }
     return piece;
 }
 
-/* An access that crosses a border: each side gets its bytes. Above the last address there is
- * nothing. */
-static uint64_t read_split(struct bus_cursor *cursor, uint64_t address, unsigned size)
+/*
+ * What is not the usual case. An access that crosses a border is split, and each side gets its
+ * bytes; above the last address there is nothing.
+ */
+uint64_t bus_read_slowly(struct bus_cursor *cursor, uint64_t address, unsigned size)
 {
     uint64_t value = 0;
-    unsigned done = 0;
-    while (done < size) {
-        unsigned rest = 1u << (31 - __builtin_clz(size - done));
-        if (address + done > cursor->bus->limit || address + done < address) {
-            return (value | all_ones(size) << (8 * done)) & all_ones(size);
+    for (unsigned done = 0; done < size;) {
+        uint64_t at = address + done;
+        if (at < address || at > cursor->bus->limit) {
+            return value | (all_ones(size) & all_ones(size) << (8 * done));
         }
-        unsigned piece = piece_size(lookup(cursor, address + done), address + done, rest);
-        value |= (bus_read(cursor, address + done, piece) & all_ones(piece)) << (8 * done);
+        const struct bus_range *range = lookup(cursor, at);
+        unsigned piece = piece_size(range, at, size - done);
+        value |= (bus_read_range(range, at, piece) & all_ones(piece)) << (8 * done);
         done += piece;
     }
     return value;
 }
 
-static void write_split(struct bus_cursor *cursor, uint64_t address, unsigned size, uint64_t value)
+void bus_write_slowly(struct bus_cursor *cursor, uint64_t address, unsigned size, uint64_t value)
 {
-    unsigned done = 0;
-    while (done < size) {
-        unsigned rest = 1u << (31 - __builtin_clz(size - done));
-        if (address + done > cursor->bus->limit || address + done < address) {
+    for (unsigned done = 0; done < size;) {
+        uint64_t at = address + done;
+        if (at < address || at > cursor->bus->limit) {
             return;
         }
-        unsigned piece = piece_size(lookup(cursor, address + done), address + done, rest);
-        bus_write(cursor, address + done, piece, value >> (8 * done) & all_ones(piece));
+        const struct bus_range *range = lookup(cursor, at);
+        unsigned piece = piece_size(range, at, size - done);
+        bus_write_range(range, at, piece, value >> (8 * done) & all_ones(piece));
         done += piece;
     }
-}
-
-uint64_t bus_read(struct bus_cursor *cursor, uint64_t address, unsigned size)
-{
-    const struct bus_range *range = lookup(cursor, address);
-    if (__builtin_expect(size - 1 > range->last - address, 0)) {
-        return read_split(cursor, address, size);
-    }
-    const struct bus_region *region = range->region;
-    if (!region) {
-        trace_bus_unassigned_read(cursor->bus->name, address, size);
-        return all_ones(size);
-    }
-    uint64_t value = region->ops->read(region->opaque, address - range->base, size);
-    trace_bus_read(cursor->bus->name, region->name, address, size, value);
-    return value;
-}
-
-void bus_write(struct bus_cursor *cursor, uint64_t address, unsigned size, uint64_t value)
-{
-    const struct bus_range *range = lookup(cursor, address);
-    if (__builtin_expect(size - 1 > range->last - address, 0)) {
-        write_split(cursor, address, size, value);
-        return;
-    }
-    const struct bus_region *region = range->region;
-    if (!region) {
-        trace_bus_unassigned_write(cursor->bus->name, address, size, value);
-        return;
-    }
-    trace_bus_write(cursor->bus->name, region->name, address, size, value);
-    region->ops->write(region->opaque, address - range->base, size, value);
 }

@@ -62,8 +62,9 @@ struct bus_region {
 struct bus_range {
     uint64_t first;
     uint64_t last;                   /* inclusive, so that a range may end at 2^64 - 1 */
-    const struct bus_region *region; /* NULL: nobody */
+    const struct bus_region *region; /* the bus's `unassigned` where nobody is; never NULL */
     uint64_t base;                   /* region->base when the view was built */
+    const char *name;                /* region->name */
 };
 
 struct bus_view {
@@ -73,8 +74,9 @@ struct bus_view {
 };
 
 struct bus {
-    const char *name; /* "mmio" or "pio" */
-    uint64_t limit;   /* highest address */
+    const char *name;             /* "mmio" or "pio" */
+    uint64_t limit;               /* highest address */
+    struct bus_region unassigned; /* stands where no region is; its offsets are addresses */
     _Atomic(struct bus_view *) view;
     pthread_mutex_t lock;        /* guards `regions` and the exchange of views; a leaf */
     struct bus_region **regions; /* in the order of addition */
@@ -114,15 +116,64 @@ int bus_move(struct bus *bus, struct bus_region *region, uint64_t base, struct e
 void bus_cursor_init(struct bus_cursor *cursor, struct bus *bus);
 void bus_cursor_destroy(struct bus_cursor *cursor);
 
-/*
- * Make an access of `size` 1, 2, 4 or 8 bytes. Where no region is, reads are all ones, writes are
- * dropped, and a trace event says so. An access across the border of two ranges is split.
- */
-uint64_t bus_read(struct bus_cursor *cursor, uint64_t address, unsigned size);
-void bus_write(struct bus_cursor *cursor, uint64_t address, unsigned size, uint64_t value);
-
 /* Call `visit` for every range of the present view, in ascending order (`info mtree`, tests). */
 void bus_for_each(struct bus *bus, void (*visit)(void *opaque, const struct bus_range *range),
                   void *opaque);
+
+/* ---- accesses
+ * ------------------------------------------------------------------------------------ */
+
+/*
+ * The usual case, in which nothing needs to be looked up: the map is the one of last time, and the
+ * access lies in the range of last time as a whole.
+ */
+static inline bool bus_cursor_hits(const struct bus_cursor *cursor, uint64_t address, unsigned size)
+{
+    const struct bus_range *range = cursor->last;
+    return cursor->view == atomic_load_explicit(&cursor->bus->view, memory_order_acquire) &&
+           address >= range->first && address <= range->last && size - 1 <= range->last - address;
+}
+
+static inline uint64_t bus_read_range(const struct bus_range *range, uint64_t address,
+                                      unsigned size)
+{
+    const struct bus_region *region = range->region;
+    return region->ops->read(region->opaque, address - range->base, size);
+}
+
+static inline void bus_write_range(const struct bus_range *range, uint64_t address, unsigned size,
+                                   uint64_t value)
+{
+    const struct bus_region *region = range->region;
+    region->ops->write(region->opaque, address - range->base, size, value);
+}
+
+/* Any access: looks the range up, and splits where ranges meet. */
+uint64_t bus_read_slowly(struct bus_cursor *cursor, uint64_t address, unsigned size);
+void bus_write_slowly(struct bus_cursor *cursor, uint64_t address, unsigned size, uint64_t value);
+
+/*
+ * Make an access of `size` 1, 2, 4 or 8 bytes. Where no region is, reads are all ones, writes are
+ * dropped, and a trace event says so. An access across the border of two ranges is split. Bits of
+ * the value read that are above `size` bytes mean nothing. Inline, as every exit comes through
+ * here; a debugger shows them as frames all the same.
+ */
+static inline uint64_t bus_read(struct bus_cursor *cursor, uint64_t address, unsigned size)
+{
+    if (__builtin_expect(!bus_cursor_hits(cursor, address, size), 0)) {
+        return bus_read_slowly(cursor, address, size);
+    }
+    return bus_read_range(cursor->last, address, size);
+}
+
+static inline void bus_write(struct bus_cursor *cursor, uint64_t address, unsigned size,
+                             uint64_t value)
+{
+    if (__builtin_expect(!bus_cursor_hits(cursor, address, size), 0)) {
+        bus_write_slowly(cursor, address, size, value);
+        return;
+    }
+    bus_write_range(cursor->last, address, size, value);
+}
 
 #endif

@@ -9,19 +9,24 @@
 /* clang-format off */
 #define TRACE_EVENTS(X)                                                                            \
     /* vmm/vcpu.c */                                                                               \
-    X(vcpu_exit, "vcpu=%u reason=%u",                                                              \
-      (unsigned vcpu, unsigned reason), vcpu, reason)                                              \
+    X(vcpu_exit, "reason=%u", (unsigned reason), reason)                                           \
+    X(mmio_read, "%s addr=0x%" PRIx64 " size=%u value=0x%" PRIx64,                                 \
+      (const char *region, uint64_t address, unsigned size, uint64_t value),                       \
+      region, address, size, value)                                                                \
+    X(mmio_write, "%s addr=0x%" PRIx64 " size=%u value=0x%" PRIx64,                                \
+      (const char *region, uint64_t address, unsigned size, uint64_t value),                       \
+      region, address, size, value)                                                                \
+    X(pio_read, "%s port=0x%x size=%u value=0x%" PRIx64,                                           \
+      (const char *region, unsigned port, unsigned size, uint64_t value),                          \
+      region, port, size, value)                                                                   \
+    X(pio_write, "%s port=0x%x size=%u value=0x%" PRIx64,                                          \
+      (const char *region, unsigned port, unsigned size, uint64_t value),                          \
+      region, port, size, value)                                                                   \
     X(vcpu_park, "vcpu=%u", (unsigned vcpu), vcpu)                                                 \
     X(vcpu_resume, "vcpu=%u", (unsigned vcpu), vcpu)                                               \
     /* vmm/vm.c */                                                                                 \
     X(vm_request, "%s", (const char *what), what)                                                  \
     /* vmm/bus.c */                                                                                \
-    X(bus_read, "%s %s addr=0x%" PRIx64 " size=%u value=0x%" PRIx64,                               \
-      (const char *bus, const char *region, uint64_t address, unsigned size, uint64_t value),      \
-      bus, region, address, size, value)                                                           \
-    X(bus_write, "%s %s addr=0x%" PRIx64 " size=%u value=0x%" PRIx64,                              \
-      (const char *bus, const char *region, uint64_t address, unsigned size, uint64_t value),      \
-      bus, region, address, size, value)                                                           \
     X(bus_unassigned_read, "%s addr=0x%" PRIx64 " size=%u",                                        \
       (const char *bus, uint64_t address, unsigned size), bus, address, size)                      \
     X(bus_unassigned_write, "%s addr=0x%" PRIx64 " size=%u value=0x%" PRIx64,                      \
@@ -38,12 +43,12 @@
     X(irq_msi_unroute, "gsi=%u", (unsigned gsi), gsi)                                              \
     X(irq_msi_raise, "gsi=%u", (unsigned gsi), gsi)                                                \
     /* pci/ */                                                                                     \
-    X(pci_cfg_read, "%02x:%02x.%x reg=0x%03x size=%u value=0x%08x",                                \
-      (unsigned bus, unsigned dev, unsigned fn, unsigned reg, unsigned size, unsigned value),      \
-      bus, dev, fn, reg, size, value)                                                              \
-    X(pci_cfg_write, "%02x:%02x.%x reg=0x%03x size=%u value=0x%08x",                               \
-      (unsigned bus, unsigned dev, unsigned fn, unsigned reg, unsigned size, unsigned value),      \
-      bus, dev, fn, reg, size, value)                                                              \
+    X(pci_cfg_read, "%s reg=0x%03x size=%u value=0x%08x",                                          \
+      (const char *device, unsigned reg, unsigned size, unsigned value),                           \
+      device, reg, size, value)                                                                    \
+    X(pci_cfg_write, "%s reg=0x%03x size=%u value=0x%08x",                                         \
+      (const char *device, unsigned reg, unsigned size, unsigned value),                           \
+      device, reg, size, value)                                                                    \
     X(pci_cfg_unassigned, "%02x:%02x.%x reg=0x%03x size=%u",                                       \
       (unsigned bus, unsigned dev, unsigned fn, unsigned reg, unsigned size),                      \
       bus, dev, fn, reg, size)                                                                     \

@@ -4,6 +4,11 @@
 import re
 
 
+# Where MSIs are written: to the local APICs, or the ITS or GICv2m frame. `arch` is set by the caller.
+MSI_TARGETS = {"x86": "fee[0-9a-f]{5}", "arm64": "(08090040|08020040)"}
+arch = "x86"
+
+
 def block_of(text, slot):
     """The paragraph of one function."""
     for block in re.split(r"\n(?=[0-9a-f]{2}:[0-9a-f]{2}\.[0-7] )|\n\n", text):
@@ -26,7 +31,7 @@ def fields(integrated):
     yield "device capabilities", r"^\t\tDevCap:\tMaxPayload \d+ bytes, PhantFunc 0"
     yield "function level reset", r"FLReset\+"
     yield "MSI", r"^\tCapabilities: \[40\] MSI: Enable\+ Count=1/1 Maskable- 64bit\+$"
-    yield "MSI address", r"^\t\tAddress: 00000000fee[0-9a-f]{5}  Data: [0-9a-f]{4}$"
+    yield "MSI address", rf"^\t\tAddress: 00000000{MSI_TARGETS[arch]}  Data: [0-9a-f]{{4}}$"
     yield "driver", r"^\tKernel driver in use: dma_engine$"
 
 

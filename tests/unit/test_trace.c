@@ -105,15 +105,15 @@ static void globs_choose_events(void **state)
     assert_true(trace_on[TRACE_ID_irq_level]);
     assert_int_equal(events_on(), 1);
     assert_int_equal(trace_enable("bus_*,-bus_unassigned*,vcpu_par[kx]", true, NULL), 0);
-    assert_true(trace_on[TRACE_ID_bus_read]);
+    assert_true(trace_on[TRACE_ID_bus_unmap]);
     assert_true(trace_on[TRACE_ID_bus_map]);
     assert_false(trace_on[TRACE_ID_bus_unassigned_read]);
     assert_true(trace_on[TRACE_ID_vcpu_park]);
     assert_false(trace_on[TRACE_ID_vcpu_resume]);
     assert_int_equal(trace_enable("bus_*", false, NULL), 0);
-    assert_false(trace_on[TRACE_ID_bus_read]);
-    assert_int_equal(trace_enable("-bus_read", false, NULL), 0);
-    assert_true(trace_on[TRACE_ID_bus_read]);
+    assert_false(trace_on[TRACE_ID_bus_unmap]);
+    assert_int_equal(trace_enable("-bus_unmap", false, NULL), 0);
+    assert_true(trace_on[TRACE_ID_bus_unmap]);
     assert_int_equal(trace_enable("*", true, NULL), 0);
     assert_int_equal(events_on(), TRACE_COUNT);
 }
@@ -139,7 +139,7 @@ static void list_shows_every_event(void **state)
     (void)state;
     char *text = NULL;
     size_t length = 0;
-    assert_int_equal(trace_enable("bus_read", true, NULL), 0);
+    assert_int_equal(trace_enable("mmio_read", true, NULL), 0);
     FILE *out = open_memstream(&text, &length);
     trace_list(out);
     fclose(out);
@@ -148,8 +148,8 @@ static void list_shows_every_event(void **state)
         lines += *p == '\n';
     }
     assert_int_equal(lines, TRACE_COUNT);
-    assert_matches(text, "(^|\n)bus_read +on\n");
-    assert_matches(text, "(^|\n)bus_write +off\n");
+    assert_matches(text, "(^|\n)mmio_read +on\n");
+    assert_matches(text, "(^|\n)mmio_write +off\n");
     free(text);
 }
 
@@ -163,8 +163,8 @@ static void *emit_as_vcpu(void *opaque)
     pthread_getname_np(pthread_self(), comm, sizeof(comm));
     assert_string_equal(comm, "vcpu0-name-that"); /* 15 bytes of it */
     errno = ENOTTY;
-    trace_bus_read("mmio", "dma-engine bar0", 0xfebf101c, 4, 1);
-    trace_bus_write("mmio", "dma-engine bar0", 0xfebf1018, 4, 1); /* off */
+    trace_mmio_read("dma-engine bar0", 0xfebf101c, 4, 1);
+    trace_mmio_write("dma-engine bar0", 0xfebf1018, 4, 1); /* off */
     assert_int_equal(errno, ENOTTY);
     return NULL;
 }
@@ -187,11 +187,11 @@ static void lines_on_stderr(void **state)
     trace_name_thread("main");
     pthread_getname_np(pthread_self(), after, sizeof(after));
     assert_string_equal(before, after); /* the process keeps its name */
-    assert_int_equal(trace_enable("irq_*,bus_read", true, NULL), 0);
+    assert_int_equal(trace_enable("irq_*,mmio_read", true, NULL), 0);
     with_stderr_in_file(emit_some);
     char *text = read_file(trace_path);
     assert_matches(text, "^[0-9]+\\.[0-9]{6} main irq_level gsi=5 level=1\n"
-                         "[0-9]+\\.[0-9]{6} vcpu0-name-that bus_read mmio dma-engine bar0 "
+                         "[0-9]+\\.[0-9]{6} vcpu0-name-that mmio_read dma-engine bar0 "
                          "addr=0xfebf101c size=4 value=0x1\n$");
     free(text);
 }
