@@ -55,14 +55,16 @@ struct image {
 /* ---- what is it?
  * --------------------------------------------------------------------------------- */
 
+/* The magic number is enough, so that a file which ends behind it is called truncated. */
 static bool is_image(const uint8_t *head, size_t length)
 {
-    struct image_header header;
-    if (length < sizeof(header)) {
+    const size_t offset = offsetof(struct image_header, magic);
+    uint32_t magic;
+    if (length < offset + sizeof(magic)) {
         return false;
     }
-    memcpy(&header, head, sizeof(header));
-    return le32toh(header.magic) == MAGIC;
+    memcpy(&magic, head + offset, sizeof(magic));
+    return le32toh(magic) == MAGIC;
 }
 
 static bool is_gzip(const uint8_t *head, size_t length)
