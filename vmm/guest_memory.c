@@ -23,9 +23,17 @@ static uint8_t *map_aligned(struct guest_memory *memory, unsigned index, uint64_
     }
     memory->mapping[index] = mapping;
     memory->mapping_size[index] = mapped;
-    uintptr_t aligned = ((uintptr_t)mapping + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
-    madvise((void *)aligned, size, MADV_HUGEPAGE); /* a wish: kernels without THP refuse it */
-    return (uint8_t *)aligned;
+    uint8_t *aligned = (uint8_t *)mapping + (-(uintptr_t)mapping & (HUGE_PAGE - 1));
+    /*
+     * All but the first 2 MiB of RAM, which hold little besides the tables for the boot, and would
+     * cost a start the time to clear a huge page. Only a wish: kernels without huge pages refuse
+     * it.
+     */
+    uint64_t small = index == 0 ? HUGE_PAGE : 0;
+    if (size > small) {
+        madvise(aligned + small, size - small, MADV_HUGEPAGE);
+    }
+    return aligned;
 }
 
 static uint8_t *map_hugetlb(struct guest_memory *memory, unsigned index, uint64_t size)

@@ -6,6 +6,7 @@
  * is asked of it: a reset, power-off, a crash, the person's wish to quit. See docs/architecture.md.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -271,6 +272,7 @@ int main(int argc, char **argv)
     struct options options;
     struct error err = {""};
     console_reserve_descriptors();
+    mallopt(M_ARENA_MAX, 1); /* a heap a thread would cost each vCPU a mapping, and is not needed */
     trace_name_thread("main");
     int status = options_parse(&options, argc, argv, &err);
     if (status == 0) {
