@@ -94,9 +94,13 @@ uint64_t test_random(void)
 
 void test_main(void)
 {
+    const uint64_t only = test_parameter("only", 0);
     unsigned counts[3] = {0};
 
     for (const struct test *test = tests; test->name; test++) {
+        if (only && only != (uint64_t)(test - tests) + 1) {
+            continue;
+        }
         current = test->name;
         outcome = PASSED;
         test->run();

@@ -8,7 +8,8 @@
  *     SKIP name: reason
  *     RESULT 2 passed, 1 failed, 1 skipped
  *
- * then it powers the machine off. tests/baremetal/run believes these lines and nothing else.
+ * then it powers the machine off. tests/baremetal/run believes these lines and nothing else. With
+ * only=N on the command line the Nth test is run alone.
  */
 #ifndef BAREMETAL_TEST_H
 #define BAREMETAL_TEST_H
