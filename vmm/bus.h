@@ -148,7 +148,10 @@ static inline void bus_write_range(const struct bus_range *range, uint64_t addre
     region->ops->write(region->opaque, address - range->base, size, value);
 }
 
-/* Any access: looks the range up, and splits where ranges meet. */
+/*
+ * Any access of 1 to 8 bytes: looks the range up, and splits where ranges meet, and where the size
+ * is none that a device knows.
+ */
 uint64_t bus_read_slowly(struct bus_cursor *cursor, uint64_t address, unsigned size);
 void bus_write_slowly(struct bus_cursor *cursor, uint64_t address, unsigned size, uint64_t value);
 
