@@ -202,7 +202,7 @@ static void unlock(struct pl011 *uart)
 static uint64_t timeout_ns(const struct pl011 *uart)
 {
     uint64_t divisor = (uint64_t)uart->ibrd << 6 | uart->fbrd;
-    return 32 * 16 * (divisor ? divisor : 1) * 1000000000 / 64 / PL011_CLOCK_HZ;
+    return 32ull * 16 * (divisor ? divisor : 1) * 1000000000 / 64 / PL011_CLOCK_HZ;
 }
 
 /*

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -198,19 +199,12 @@ static bool names_console(const char *words)
 
 char *boot_add_console(const char *append, const char *console)
 {
+    char *line;
     if (!append || append[0] == '\0') {
         return strdup(console);
     }
     if (names_console(append)) {
         return strdup(append);
     }
-    size_t length = strlen(append);
-    size_t size = strlen(console) + 1;
-    char *line = malloc(length + 1 + size);
-    if (line) {
-        memcpy(line, append, length);
-        line[length] = ' ';
-        memcpy(line + length + 1, console, size);
-    }
-    return line;
+    return asprintf(&line, "%s %s", append, console) < 0 ? NULL : line;
 }

@@ -6,7 +6,7 @@
 #ifndef VMM_MACHINE_H
 #define VMM_MACHINE_H
 
-#include "machine_types.h" /* struct arch_machine: the platform devices of the chosen architecture */
+#include "machine_types.h" /* struct arch_machine: the platform of the chosen architecture */
 #include "pci/pci_host.h"
 #include "vmm/console.h"
 #include "vmm/options.h"

@@ -33,6 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "emulated.h"
 #include "vmm/console.h"
 
 /* ---- a guest's serial port, and the machine round it ------------------------------------------
@@ -821,6 +822,7 @@ static void the_terminal_is_restored_on_every_way_out(void **state)
         {"", SIGILL, SIGILL, 0},
     };
     (void)state;
+    skip_if_emulated();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct machine machine;
         machine_start(&machine);
@@ -975,6 +977,7 @@ static void job_control(void **state)
     struct machine machine = {.report = -1};
     int status = 1;
     (void)state;
+    skip_if_emulated();
     assert_int_equal(openpty(&machine.master, &machine.slave, NULL, NULL, NULL), 0);
     pid_t shell = fork();
     assert_true(shell >= 0);

@@ -24,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "emulated.h"
 #include "vmm/trace.h"
 
 /* ---- helpers ----------------------------------------------------------------------------------
@@ -433,6 +434,7 @@ static void no_line_is_lost_when_the_process_dies(void **state)
         {"exit", 0},       {"fault", SIGSEGV}, {"thread-fault", SIGSEGV}, {"abort", SIGABRT},
         {"term", SIGTERM}, {"trap", SIGTRAP},  {"ignored-hup", 0},
     };
+    skip_if_emulated();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         int status = status_after(cases[i].way);
         if (cases[i].signal_number == 0) {

@@ -316,12 +316,12 @@ int image_load(const struct boot *boot, const struct boot_target *target, struct
     int ret = boot->format == BOOT_IMAGE_GZIP
                   ? load_gzip(&boot->kernel, target, &image, &length, err)
                   : load_plain(&boot->kernel, target, &image, &length, err);
-    ret = ret < 0 ? ret : check_length(&boot->kernel, &image, length, err);
-    if (ret < 0) {
+    if (ret < 0 || !image.window) {
         return ret;
     }
+    ret = check_length(&boot->kernel, &image, length, err);
     uint64_t loaded_end = image.offset + length;
     entry->pc = ARM64_RAM_BASE + image.offset;
     *end = ARM64_RAM_BASE + (image.end > loaded_end ? image.end : loaded_end);
-    return 0;
+    return ret;
 }
