@@ -10,7 +10,7 @@
 #define DMA_ENGINE_VENDOR_ID   0x1234
 #define DMA_ENGINE_DEVICE_ID   0x3456
 #define DMA_ENGINE_REVISION    0x10
-#define DMA_ENGINE_CLASS       0x00ff00 /* base class 00: from before class codes, nothing standard */
+#define DMA_ENGINE_CLASS       0x00ff00 /* base class 00: from before there were class codes */
 #define DMA_ENGINE_BAR0_SIZE   0x4000
 #define DMA_ENGINE_MSI_CAP     0x40
 #define DMA_ENGINE_EXPRESS_CAP 0xe0

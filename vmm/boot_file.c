@@ -13,8 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- files
- * --------------------------------------------------------------------------------------- */
+/* ---- files */
 
 int boot_file_open(struct boot_file *file, const char *option, const char *path, struct error *err)
 {
@@ -75,8 +74,7 @@ int boot_read(const struct boot_file *file, uint64_t offset, void *buffer, uint6
     return 0;
 }
 
-/* ---- what is it?
- * --------------------------------------------------------------------------------- */
+/* ---- what is it? */
 
 struct signature {
     size_t offset;
@@ -182,8 +180,7 @@ const char *boot_describe(const uint8_t *head, size_t length)
     return "not a kernel in any known format";
 }
 
-/* ---- the command line
- * ---------------------------------------------------------------------------------- */
+/* ---- the command line */
 
 /* True if one of the words begins with "console=". */
 static bool names_console(const char *words)

@@ -9,8 +9,7 @@
 
 #include "vmm/trace.h"
 
-/* ---- views
- * --------------------------------------------------------------------------------------- */
+/* ---- views */
 
 static uint64_t region_last(const struct bus_region *region)
 {
@@ -118,8 +117,7 @@ static int publish(struct bus *bus)
     return 0;
 }
 
-/* ---- where nobody is
- * ----------------------------------------------------------------------------- */
+/* ---- where nobody is */
 
 static uint64_t all_ones(unsigned size)
 {
@@ -141,8 +139,7 @@ static void unassigned_write(void *opaque, uint64_t address, unsigned size, uint
 
 static const struct bus_ops unassigned_ops = {.read = unassigned_read, .write = unassigned_write};
 
-/* ---- the map
- * ------------------------------------------------------------------------------------- */
+/* ---- the map */
 
 int bus_init(struct bus *bus, const char *name, uint64_t limit)
 {
@@ -272,8 +269,7 @@ void bus_for_each(struct bus *bus, void (*visit)(void *opaque, const struct bus_
     bus_cursor_destroy(&cursor);
 }
 
-/* ---- accesses
- * ------------------------------------------------------------------------------------ */
+/* ---- accesses */
 
 /* Let go of the cursor's view and take the published one. Under the lock nobody can free it first.
  */
@@ -327,6 +323,12 @@ static const struct bus_range *lookup(struct bus_cursor *cursor, uint64_t addres
     return cursor->last;
 }
 
+/* No access is wider than this, and shifts by more would mean nothing. */
+static unsigned bounded_size(unsigned size)
+{
+    return size < sizeof(uint64_t) ? size : sizeof(uint64_t);
+}
+
 /* How many of `size` bytes at `address` the range gets at once: up to its end, a power of two. */
 static unsigned piece_size(const struct bus_range *range, uint64_t address, unsigned size)
 {
@@ -345,6 +347,7 @@ static unsigned piece_size(const struct bus_range *range, uint64_t address, unsi
 uint64_t bus_read_slowly(struct bus_cursor *cursor, uint64_t address, unsigned size)
 {
     uint64_t value = 0;
+    size = bounded_size(size);
     for (unsigned done = 0; done < size;) {
         uint64_t at = address + done;
         if (at < address || at > cursor->bus->limit) {
@@ -360,6 +363,7 @@ uint64_t bus_read_slowly(struct bus_cursor *cursor, uint64_t address, unsigned s
 
 void bus_write_slowly(struct bus_cursor *cursor, uint64_t address, unsigned size, uint64_t value)
 {
+    size = bounded_size(size);
     for (unsigned done = 0; done < size;) {
         uint64_t at = address + done;
         if (at < address || at > cursor->bus->limit) {

@@ -120,8 +120,7 @@ void bus_cursor_destroy(struct bus_cursor *cursor);
 void bus_for_each(struct bus *bus, void (*visit)(void *opaque, const struct bus_range *range),
                   void *opaque);
 
-/* ---- accesses
- * ------------------------------------------------------------------------------------ */
+/* ---- accesses */
 
 /*
  * The usual case, in which nothing needs to be looked up: the map is the one of last time, and the

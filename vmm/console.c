@@ -30,8 +30,7 @@ enum {
     FOREGROUND_INTERVAL_NS = 500 * 1000 * 1000,
 };
 
-/* ---- output -----------------------------------------------------------------------------------
- */
+/* ---- output */
 
 static ssize_t write_polled(const struct console *console, const uint8_t *data, size_t length)
 {
@@ -171,8 +170,7 @@ static void close_output(struct console *console)
     set_output(console, CONSOLE_OUTPUT_NONE, -1);
 }
 
-/* ---- messages to the person -------------------------------------------------------------------
- */
+/* ---- messages to the person */
 
 static void say(struct console *console, const char *text)
 {
@@ -190,8 +188,7 @@ static void say_help(struct console *console)
     say(console, "Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n");
 }
 
-/* ---- input ------------------------------------------------------------------------------------
- */
+/* ---- input */
 
 static size_t pending_room(const struct console *console)
 {
@@ -367,8 +364,7 @@ void console_set_receiver(struct console *console, const struct console_receiver
     console->receiver = *receiver;
 }
 
-/* ---- life -------------------------------------------------------------------------------------
- */
+/* ---- life */
 
 void console_reserve_descriptors(void)
 {

@@ -10,8 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- sources ----------------------------------------------------------------------------------
- */
+/* ---- sources */
 
 static int control(struct event_loop *loop, int operation, struct event_source *source,
                    uint32_t events)
@@ -54,8 +53,7 @@ void event_loop_remove(struct event_loop *loop, struct event_source *source)
     silence(loop, source);
 }
 
-/* ---- the loop ---------------------------------------------------------------------------------
- */
+/* ---- the loop */
 
 static int open_descriptors(struct event_loop *loop)
 {
@@ -136,8 +134,7 @@ void event_loop_stop(struct event_loop *loop)
     errno = saved_errno;
 }
 
-/* ---- timers -----------------------------------------------------------------------------------
- */
+/* ---- timers */
 
 uint64_t event_now_ns(void)
 {

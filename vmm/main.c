@@ -23,8 +23,7 @@
 /* What the shell sees; documented in README.md. A signal that ends minivmm is passed on as such. */
 enum exit_status { STATUS_POWEROFF = 0, STATUS_ERROR = 1, STATUS_CRASH = 3 };
 
-/* ---- signals
- * ------------------------------------------------------------------------------------- */
+/* ---- signals */
 
 /* Signals that end minivmm in an orderly way: they arrive as a file descriptor of the event loop.
  */
@@ -81,8 +80,7 @@ static void die_of(int signal_number)
     raise(signal_number);
 }
 
-/* ---- the machine
- * --------------------------------------------------------------------------------- */
+/* ---- the machine */
 
 static int set_machine_properties(struct machine *machine, struct error *err)
 {
@@ -207,8 +205,7 @@ static int main_run(const struct options *options)
     return ended_by == VM_REQUEST_CRASH ? STATUS_CRASH : STATUS_POWEROFF;
 }
 
-/* ---- the command line
- * ---------------------------------------------------------------------------- */
+/* ---- the command line */
 
 static int main_device_help(const char *name, struct error *err)
 {

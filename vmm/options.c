@@ -29,8 +29,7 @@ struct option_spec {
     int (*take)(struct options *options, const char *value, struct error *err);
 };
 
-/* ---- memory -----------------------------------------------------------------------------------
- */
+/* ---- memory */
 
 static int out_of_memory(struct error *err)
 {
@@ -67,8 +66,7 @@ static int join(struct options *options, const char **list, char separator, cons
     return *list != NULL ? 0 : out_of_memory(err);
 }
 
-/* ---- single values ----------------------------------------------------------------------------
- */
+/* ---- single values */
 
 static int take_path(const char **path, const char *option, const char *value, struct error *err)
 {
@@ -183,8 +181,7 @@ static int take_version(struct options *options, const char *value, struct error
     return 0;
 }
 
-/* ---- devices ----------------------------------------------------------------------------------
- */
+/* ---- devices */
 
 /*
  * Cut the field at the start of `*rest` off, in place: up to a comma that stands alone; two commas
@@ -309,8 +306,7 @@ static int take_dma_engine(struct options *options, const char *value, struct er
     return text != NULL ? take_device(options, text, err) : out_of_memory(err);
 }
 
-/* ---- the machine ------------------------------------------------------------------------------
- */
+/* ---- the machine */
 
 /* Several --machine are one list. */
 static int take_machine(struct options *options, const char *value, struct error *err)
@@ -341,8 +337,7 @@ static int take_dump_dtb(struct options *options, const char *value, struct erro
     return take_path(&options->dump_dtb, "--dump-dtb", value, err);
 }
 
-/* ---- the table --------------------------------------------------------------------------------
- */
+/* ---- the table */
 
 static const struct option_spec option_table[] = {
     {"kernel", 0, NEEDS_ARGUMENT, "FILE", "the kernel to boot", take_kernel},
@@ -376,8 +371,7 @@ static const struct option_spec option_table[] = {
 };
 enum { OPTION_COUNT = sizeof(option_table) / sizeof(option_table[0]) };
 
-/* ---- suggestions ------------------------------------------------------------------------------
- */
+/* ---- suggestions */
 
 enum { LONGEST_NAME = 32, CLOSE = 2 };
 
@@ -446,8 +440,7 @@ static int refuse_unknown(const char *argument, size_t length, struct error *err
                      argument);
 }
 
-/* ---- parsing ----------------------------------------------------------------------------------
- */
+/* ---- parsing */
 
 static const struct option_spec *find_option(const char *argument, size_t length)
 {
@@ -540,8 +533,7 @@ void options_destroy(struct options *options)
     *options = (struct options){.action = OPTIONS_RUN};
 }
 
-/* ---- help -------------------------------------------------------------------------------------
- */
+/* ---- help */
 
 enum { HELP_COLUMN = 32 };
 

@@ -11,8 +11,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* ---- numbers ----------------------------------------------------------------------------------
- */
+/* ---- numbers */
 
 static int digit_value(char c)
 {
@@ -101,8 +100,7 @@ static const char *format_size(uint64_t size, char *buffer, size_t length)
     return buffer;
 }
 
-/* ---- tables -----------------------------------------------------------------------------------
- */
+/* ---- tables */
 
 static void *field_of(const struct property *property, void *object)
 {
@@ -149,8 +147,7 @@ const struct property *property_find(const struct property *table, const char *k
     return NULL;
 }
 
-/* ---- values -----------------------------------------------------------------------------------
- */
+/* ---- values */
 
 static bool has_range(const struct property *property)
 {
@@ -281,8 +278,7 @@ int property_set(const struct property *property, void *object, const char *valu
     return 0;
 }
 
-/* ---- help -------------------------------------------------------------------------------------
- */
+/* ---- help */
 
 /* "threshold=SIZE", "mode=fast|slow" */
 static void format_usage(const struct property *property, char *buffer, size_t length)

@@ -71,8 +71,7 @@ bool terminal_was_continued(void)
     return atomic_exchange(&continued, false);
 }
 
-/* ---- stop and continue ------------------------------------------------------------------------
- */
+/* ---- stop and continue */
 
 static void on_continue(int number)
 {
@@ -114,8 +113,7 @@ static void handle(int number, void (*handler)(int), struct sigaction *previous)
     }
 }
 
-/* ---- life -------------------------------------------------------------------------------------
- */
+/* ---- life */
 
 bool terminal_init(int wake_fd)
 {

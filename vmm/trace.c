@@ -56,8 +56,7 @@ static struct {
 static _Atomic uint64_t start_us;
 static _Thread_local char thread_name[16];
 
-/* ---- time and threads -------------------------------------------------------------------------
- */
+/* ---- time and threads */
 
 /* Microseconds since the first time that this was called. */
 static uint64_t elapsed_us(void)
@@ -90,8 +89,7 @@ static const char *current_thread_name(void)
     return thread_name;
 }
 
-/* ---- output -----------------------------------------------------------------------------------
- */
+/* ---- output */
 
 /* Write all of it. Somebody else may have made the descriptor non-blocking: wait then. */
 static int write_all(int fd, const char *data, size_t length)
@@ -182,8 +180,7 @@ void trace_emit(enum trace_id id, const char *format, ...)
     errno = saved_errno;
 }
 
-/* ---- the trace file ---------------------------------------------------------------------------
- */
+/* ---- the trace file */
 
 /*
  * The process dies, perhaps inside a signal handler: what is in the buffer goes out. The lock may
@@ -249,8 +246,7 @@ void trace_finish(void)
     }
 }
 
-/* ---- choosing events --------------------------------------------------------------------------
- */
+/* ---- choosing events */
 
 static bool set_matching(const char *glob, bool on)
 {

@@ -31,8 +31,7 @@
 
 #define KICK_SIGNAL SIGUSR1
 
-/* ---- life
- * ---------------------------------------------------------------------------------------- */
+/* ---- life */
 
 static void kicked(int signal_number)
 {
@@ -86,8 +85,7 @@ static bool wait_until_running(struct vcpu *vcpu)
     return run;
 }
 
-/* ---- exits
- * --------------------------------------------------------------------------------------- */
+/* ---- exits */
 
 /*
  * Data lies in the shared page in the guest's byte order, which on both architectures is ours.
@@ -261,8 +259,7 @@ static void crash_run_failed(struct vcpu *vcpu, int code)
     vcpu_crash(vcpu, text);
 }
 
-/* ---- the loop
- * ------------------------------------------------------------------------------------ */
+/* ---- the loop */
 
 /*
  * ioctl(fd, KVM_RUN, 0). By way of syscall(), as glibc's ioctl() spends ten instructions more on
@@ -332,8 +329,7 @@ static void *vcpu_thread(void *opaque)
     return NULL;
 }
 
-/* ---- creation
- * ------------------------------------------------------------------------------------ */
+/* ---- creation */
 
 static int open_vcpu(struct vcpu *vcpu, struct error *err)
 {

@@ -26,8 +26,7 @@ static const struct arch_capability required_capabilities[] = {
     {0, NULL},
 };
 
-/* ---- set-up
- * -------------------------------------------------------------------------------------- */
+/* ---- set-up */
 
 static int open_kvm(struct vm *vm, struct error *err)
 {
@@ -149,8 +148,7 @@ int vm_check_extension(const struct vm *vm, int capability)
     return value < 0 ? 0 : value;
 }
 
-/* ---- vCPUs
- * --------------------------------------------------------------------------------------- */
+/* ---- vCPUs */
 
 int vm_create_vcpus(struct vm *vm, unsigned count, struct error *err)
 {
@@ -221,8 +219,7 @@ void vm_stop_vcpus(struct vm *vm)
     vm->vcpu_count = 0;
 }
 
-/* ---- requests
- * ------------------------------------------------------------------------------------ */
+/* ---- requests */
 
 static const char *const request_names[] = {
     [VM_REQUEST_NONE] = "none",   [VM_REQUEST_RESET] = "reset", [VM_REQUEST_POWEROFF] = "poweroff",

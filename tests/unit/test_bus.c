@@ -281,8 +281,7 @@ static void random_maps_agree_with_a_search(void **state)
     }
 }
 
-/* ---- readers while the map changes
- * --------------------------------------------------------------- */
+/* ---- readers while the map changes */
 
 static uint64_t constant_read(void *opaque, uint64_t offset, unsigned size)
 {

@@ -36,8 +36,7 @@
 #include "emulated.h"
 #include "vmm/console.h"
 
-/* ---- a guest's serial port, and the machine round it ------------------------------------------
- */
+/* ---- a guest's serial port, and the machine round it */
 
 struct fake {
     struct event_loop loop;
@@ -242,8 +241,7 @@ static bool is_cooked(int terminal)
     return (modes.c_lflag & (ICANON | ECHO | ISIG)) == (ICANON | ECHO | ISIG);
 }
 
-/* ---- the escape keys --------------------------------------------------------------------------
- */
+/* ---- the escape keys */
 
 static void input_reaches_the_guest(void **state)
 {
@@ -296,8 +294,7 @@ static void monitor_key(void **state)
     assert_non_null(strstr(output(fake), "the monitor"));
 }
 
-/* ---- a guest that is slow to read -------------------------------------------------------------
- */
+/* ---- a guest that is slow to read */
 
 static void *make_room(void *opaque)
 {
@@ -386,8 +383,7 @@ static void quit_works_when_the_guest_reads_nothing(void **state)
     assert_int_equal(fake->count, CONSOLE_PENDING);
 }
 
-/* ---- kinds of stdin ---------------------------------------------------------------------------
- */
+/* ---- kinds of stdin */
 
 static void end_of_a_pipe_ends_nothing(void **state)
 {
@@ -473,8 +469,7 @@ static void closed_descriptors(void **state)
     assert_true(fake->console.input_eof);
 }
 
-/* ---- kinds of stdout --------------------------------------------------------------------------
- */
+/* ---- kinds of stdout */
 
 /* Write until stdout refuses; returns how much it took. */
 static size_t fill(struct fake *fake)
@@ -644,8 +639,7 @@ static void files_and_full_disks(void **state)
     assert_int_equal(fake->writable_calls, 0);
 }
 
-/* ---- raw mode ---------------------------------------------------------------------------------
- */
+/* ---- raw mode */
 
 static void a_terminal_is_raw_until_the_end(void **state)
 {
@@ -670,8 +664,7 @@ static void a_terminal_that_hangs_up_is_the_end_of_input(void **state)
     assert_int_equal(say(fake, "nobody"), 6);
 }
 
-/* ---- the machine: this program, started again -------------------------------------------------
- */
+/* ---- the machine: this program, started again */
 
 static void *fault(void *opaque)
 {
@@ -843,8 +836,7 @@ static void the_terminal_is_restored_on_every_way_out(void **state)
     }
 }
 
-/* ---- job control ------------------------------------------------------------------------------
- */
+/* ---- job control */
 
 /* The shell below runs in a process of its own and cannot use cmocka's assertions. */
 #define CHECK(condition)                                                                           \
@@ -990,8 +982,7 @@ static void job_control(void **state)
     close(machine.slave);
 }
 
-/* ---- errors -----------------------------------------------------------------------------------
- */
+/* ---- errors */
 
 static void no_descriptors_left(void **state)
 {

@@ -102,8 +102,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- sources ----------------------------------------------------------------------------------
- */
+/* ---- sources */
 
 static void handlers_get_their_events(void **state)
 {
@@ -211,8 +210,7 @@ static void sources_may_come_from_another_thread(void **state)
     close(probe.source.fd);
 }
 
-/* ---- stopping ---------------------------------------------------------------------------------
- */
+/* ---- stopping */
 
 static void a_stop_before_the_run_is_not_lost(void **state)
 {
@@ -275,8 +273,7 @@ static void a_stopped_loop_sleeps_when_run_again(void **state)
     assert_true(cpu_time_us() - before < 100000);
 }
 
-/* ---- timers -----------------------------------------------------------------------------------
- */
+/* ---- timers */
 
 struct alarm_clock {
     struct event_timer timer;
@@ -375,8 +372,7 @@ static void a_zeroed_timer_can_be_destroyed(void **state)
     assert_true(fcntl(STDIN_FILENO, F_GETFD) >= 0); /* whose number is in a zeroed one */
 }
 
-/* ---- errors -----------------------------------------------------------------------------------
- */
+/* ---- errors */
 
 static void no_descriptors_left(void **state)
 {

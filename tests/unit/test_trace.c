@@ -27,8 +27,7 @@
 #include "emulated.h"
 #include "vmm/trace.h"
 
-/* ---- helpers ----------------------------------------------------------------------------------
- */
+/* ---- helpers */
 
 static char trace_path[64];
 
@@ -95,8 +94,7 @@ static unsigned events_on(void)
     return count;
 }
 
-/* ---- choosing ---------------------------------------------------------------------------------
- */
+/* ---- choosing */
 
 static void globs_choose_events(void **state)
 {
@@ -154,8 +152,7 @@ static void list_shows_every_event(void **state)
     free(text);
 }
 
-/* ---- lines ------------------------------------------------------------------------------------
- */
+/* ---- lines */
 
 static void *emit_as_vcpu(void *opaque)
 {
@@ -233,8 +230,7 @@ static void long_lines_are_cut(void **state)
     free(longest);
 }
 
-/* ---- threads ----------------------------------------------------------------------------------
- */
+/* ---- threads */
 
 enum { THREADS = 4, LINES = 5000 };
 
@@ -309,8 +305,7 @@ static void threads_do_not_mix_in_a_file(void **state)
     check_lines_of_threads();
 }
 
-/* ---- the trace file ---------------------------------------------------------------------------
- */
+/* ---- the trace file */
 
 static void file_is_written_by_flush_and_by_time(void **state)
 {
@@ -358,8 +353,7 @@ static void lost_lines_are_told_once(void **state)
     free(text);
 }
 
-/* ---- dying ------------------------------------------------------------------------------------
- */
+/* ---- dying */
 
 /* Write where nothing may be written. */
 static void *fault(void *opaque)

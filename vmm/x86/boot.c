@@ -9,8 +9,7 @@
 
 enum { HEAD_SIZE = 1024, PAGE = 4096 };
 
-/* ---- files
- * --------------------------------------------------------------------------------------- */
+/* ---- files */
 
 int boot_read_to_guest(const struct boot_file *file, uint64_t offset, uint64_t length,
                        const struct boot_target *target, uint64_t address, struct error *err)
@@ -30,8 +29,7 @@ int boot_read_to_guest(const struct boot_file *file, uint64_t offset, uint64_t l
     return boot_read(file, offset, host, length, err);
 }
 
-/* ---- what is it?
- * --------------------------------------------------------------------------------- */
+/* ---- what is it? */
 
 /* bzImage: "HdrS" in the setup header. ELF: of a kind that elf_pvh.c reads. */
 static int identify(struct boot *boot, struct error *err)
@@ -56,8 +54,7 @@ static int identify(struct boot *boot, struct error *err)
                       boot_describe(head, length));
 }
 
-/* ---- opening
- * ------------------------------------------------------------------------------------- */
+/* ---- opening */
 
 char *boot_command_line(const char *append)
 {
@@ -90,8 +87,7 @@ void boot_close(struct boot *boot)
     boot->command_line = NULL;
 }
 
-/* ---- loading
- * ------------------------------------------------------------------------------------- */
+/* ---- loading */
 
 int boot_load_initrd(const struct boot *boot, const struct boot_target *target, uint64_t kernel_end,
                      uint64_t limit, uint64_t *address, struct error *err)

@@ -77,8 +77,7 @@ int boot_load(const struct boot *boot, const struct boot_target *target, struct 
  */
 char *boot_command_line(const char *append);
 
-/* ---- for the two formats
- * ------------------------------------------------------------------------- */
+/* ---- for the two formats */
 
 /*
  * As boot_read(), into guest RAM at `address`. -ENOMEM unless all of it lies between 1 MiB and the

@@ -44,8 +44,7 @@ struct bzimage {
     uint64_t end;     /* of all that it needs before it knows the memory map */
 };
 
-/* ---- reading and checking
- * ------------------------------------------------------------------------ */
+/* ---- reading and checking */
 
 /* The header ends where the jump instruction at 0x200 goes to: 0x202 + its operand. */
 static int read_header(const struct boot_file *kernel, struct bzimage *image, struct error *err)
@@ -157,8 +156,7 @@ static int examine(const struct boot_file *kernel, const struct boot_target *tar
     return ret;
 }
 
-/* ---- what the kernel is given
- * -------------------------------------------------------------------- */
+/* ---- what the kernel is given */
 
 static void fill_memory_map(struct boot_params *zero_page, const struct x86_memory_map *map)
 {

@@ -62,8 +62,7 @@ _Static_assert(sizeof(struct start_info) == 56, "as the ABI has it");
 _Static_assert(sizeof(struct start_info_module) == 32, "as the ABI has it");
 _Static_assert(sizeof(struct start_info_range) == 24, "as the ABI has it");
 
-/* ---- program headers of either class
- * -------------------------------------------------------------- */
+/* ---- program headers of either class */
 
 enum { SEGMENTS_MAX = 64, NOTES_SIZE_MAX = 64 << 10, ADDRESS_NONE = 0 };
 
@@ -168,8 +167,7 @@ static int read_table(struct elf *elf, struct error *err)
                       ident[EI_CLASS], ident[EI_DATA]);
 }
 
-/* ---- the entry point
- * ------------------------------------------------------------------------------ */
+/* ---- the entry point */
 
 /*
  * Look for Xen's note in the `size` bytes of a note segment. ELF gABI, "Note Section": three words,
@@ -241,8 +239,7 @@ static int find_entry(const struct elf *elf, uint64_t *entry, struct error *err)
     return 0;
 }
 
-/* ---- loading
- * ------------------------------------------------------------------------------------- */
+/* ---- loading */
 
 static int load_segment(struct elf *elf, const struct segment *segment,
                         const struct boot_target *target, struct error *err)

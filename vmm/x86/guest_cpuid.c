@@ -47,8 +47,7 @@ enum { LEVEL_SMT = 1, LEVEL_CORE = 2 };
 #define CACHE_LEVEL(eax) (((eax) >> 5) & 7)
 enum { LAST_LEVEL = 3, CACHES_MAX = 8 };
 
-/* ---- the table
- * ----------------------------------------------------------------------------------- */
+/* ---- the table */
 
 struct kvm_cpuid2 *x86_cpuid_alloc(void)
 {
@@ -121,8 +120,7 @@ bool x86_cpuid_has_gigabyte_pages(struct kvm_cpuid2 *cpuid)
     return ext1 && (ext1->edx & EXT1_EDX_1GB_PAGES);
 }
 
-/* ---- features
- * ------------------------------------------------------------------------------------ */
+/* ---- features */
 
 static void complete_features(struct kvm_cpuid2 *cpuid, bool tsc_deadline)
 {
@@ -148,8 +146,7 @@ static void complete_features(struct kvm_cpuid2 *cpuid, bool tsc_deadline)
     remove_leaf(cpuid, 0x8000000a); /* SVM */
 }
 
-/* ---- topology
- * ------------------------------------------------------------------------------------ */
+/* ---- topology */
 
 /* How many bits number `cpus` cores: 0 for one, 4 for 16, 5 for 17. */
 static unsigned id_bits(unsigned cpus)
@@ -297,8 +294,7 @@ void x86_cpuid_set_apic_id(struct kvm_cpuid2 *cpuid, uint32_t apic_id)
     }
 }
 
-/* ---- asking KVM
- * ---------------------------------------------------------------------------------- */
+/* ---- asking KVM */
 
 static struct kvm_cpuid_entry2 host_leaf(uint32_t leaf, uint32_t subleaf, uint32_t flags)
 {

@@ -229,8 +229,7 @@ static void destroy_pci(struct machine *machine)
     pci_host_destroy(&machine->pci);
 }
 
-/* ---- all of it
- * ----------------------------------------------------------------------------------- */
+/* ---- all of it */
 
 /* A part is built after those before it and destroyed before them. NULL: nothing to do. */
 static const struct {
@@ -286,8 +285,7 @@ void machine_destroy(struct machine *machine)
     }
 }
 
-/* ---- power-on
- * ------------------------------------------------------------------------------------ */
+/* ---- power-on */
 
 /* Before the first run everything is as it was created: nothing to undo, and no time to lose. */
 static int undo_last_run(struct machine *machine, struct error *err)

@@ -69,8 +69,7 @@ static int call(int fd, unsigned long request, void *argument, const char *name,
 
 #define CALL(fd, request, argument, err) call(fd, request, argument, #request, err)
 
-/* ---- MSRs
- * ---------------------------------------------------------------------------------------- */
+/* ---- MSRs */
 
 enum {
     MSR_TSC = 0x10,
@@ -152,8 +151,7 @@ static void write_msrs(const struct vcpu *vcpu, const union msr_list *list)
     }
 }
 
-/* ---- the second VM
- * ------------------------------------------------------------------------------- */
+/* ---- the second VM */
 
 static int create_cpu(struct vm *vm, struct power_on *on, unsigned kind, struct error *err)
 {
@@ -196,8 +194,7 @@ static void destroy(struct power_on *on)
     free(on);
 }
 
-/* ---- reading it
- * ---------------------------------------------------------------------------------- */
+/* ---- reading it */
 
 static int read_chips(struct power_on *on, struct error *err)
 {
@@ -240,8 +237,7 @@ static int read_all(struct vm *vm, struct power_on *on, unsigned kinds, struct e
     return ret;
 }
 
-/* ---- writing it
- * ---------------------------------------------------------------------------------- */
+/* ---- writing it */
 
 static int reset_chips(struct vm *vm, struct power_on *on, struct error *err)
 {

@@ -44,8 +44,7 @@ bool arch_kvm_emulates_kernel_mode(int kvm_fd)
     return !(vmx & LEAF1_ECX_VMX) && !(svm & EXT1_ECX_SVM);
 }
 
-/* ---- life
- * ---------------------------------------------------------------------------------------- */
+/* ---- life */
 
 /* An ioctl on the vCPU; says which one failed. */
 static int vcpu_ioctl(struct vcpu *vcpu, unsigned long request, void *argument, const char *name,
@@ -81,8 +80,7 @@ bool arch_vcpu_handle_exit(struct vcpu *vcpu)
     return false;
 }
 
-/* ---- entering a kernel
- * --------------------------------------------------------------------------- */
+/* ---- entering a kernel */
 
 enum {
     /* Selectors that the 64-bit boot protocol names: __BOOT_CS and __BOOT_DS. */
@@ -211,8 +209,7 @@ int x86_vcpu_prepare(struct vcpu *vcpu, struct error *err)
                    : 0;
 }
 
-/* ---- the report of a crash
- * ----------------------------------------------------------------------- */
+/* ---- the report of a crash */
 
 static void dump_registers(const struct kvm_regs *r, FILE *out)
 {

@@ -25,8 +25,7 @@
 
 enum { RAM = 32 << 20, FILE_MAX = 16384, RSDP = 0xe0000, TABLES_SIZE = 0x6000 };
 
-/* ---- a machine with 32 MiB, and files in memory
- * ---------------------------------------------------- */
+/* ---- a machine with 32 MiB, and files in memory */
 
 struct rig {
     struct guest_memory memory;
@@ -106,8 +105,7 @@ static void *guest(struct rig *rig, uint64_t address, size_t length)
     return host;
 }
 
-/* ---- bzImage
- * ------------------------------------------------------------------------------------- */
+/* ---- bzImage */
 
 enum {
     SETUP_SECTORS = 2,
@@ -336,8 +334,7 @@ static void test_bzimage_fills_ram_to_the_last_byte(void **state)
     assert_int_equal(load_kernel(rig, file.bytes, file.size), 0);
 }
 
-/* ---- initrd and command line
- * ---------------------------------------------------------------------- */
+/* ---- initrd and command line */
 
 static void test_initrd_is_as_high_as_it_goes(void **state)
 {
@@ -446,8 +443,7 @@ static void test_default_console(void **state)
     expect_command_line("netconsole=a console=b", "netconsole=a console=b");
 }
 
-/* ---- ELF
- * ----------------------------------------------------------------------------------------- */
+/* ---- ELF */
 
 enum {
     SEGMENT_OFFSET = 0x1000,
@@ -720,8 +716,7 @@ static void test_elf_hostile_note_sizes(void **state)
     }
 }
 
-/* ---- what is it?
- * --------------------------------------------------------------------------------- */
+/* ---- what is it? */
 
 static void expect_described(struct rig *rig, size_t offset, const char *bytes, size_t length,
                              const char *name)
@@ -756,8 +751,7 @@ static void test_other_files_are_recognised(void **state)
     expect_described(rig, 0, efi, sizeof(efi), "an EFI or DOS program");
 }
 
-/* ---- random damage
- * --------------------------------------------------------------------------------- */
+/* ---- random damage */
 
 static uint32_t random_state;
 
