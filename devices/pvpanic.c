@@ -7,10 +7,12 @@
  *   bit 1  it has panicked and is about to start its crash kernel, which may save a dump: say so,
  *          and let it
  *
- * Other bits are reserved and ignored. The device has no state.
+ * Other bits are reserved and ignored. The device has no state that a guest could see, but a guest
+ * that says the latter without end is not repeated without end.
  */
 #include "devices/pvpanic.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "vmm/trace.h"
@@ -24,6 +26,13 @@ static uint64_t region_read(void *opaque, uint64_t offset, unsigned size)
     return PVPANIC_PANICKED | PVPANIC_CRASH_LOADED;
 }
 
+/* Looks first, so that the count stays far from wrapping. */
+static bool may_report(struct pvpanic *pvpanic)
+{
+    return atomic_load(&pvpanic->reports) < PVPANIC_REPORTS_MAX &&
+           atomic_fetch_add(&pvpanic->reports, 1) < PVPANIC_REPORTS_MAX;
+}
+
 static void region_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     struct pvpanic *pvpanic = opaque;
@@ -33,7 +42,7 @@ static void region_write(void *opaque, uint64_t offset, unsigned size, uint64_t 
     if (value & PVPANIC_PANICKED) {
         vm_report("guest panic: its kernel told pvpanic that it cannot go on");
         vm_request(pvpanic->config.vm, VM_REQUEST_CRASH);
-    } else if (value & PVPANIC_CRASH_LOADED) {
+    } else if (value & PVPANIC_CRASH_LOADED && may_report(pvpanic)) {
         vm_report("guest panic: its kernel told pvpanic that a crash kernel takes over");
     }
 }

@@ -280,14 +280,29 @@ static bool alarm_matches(uint8_t alarm, uint8_t now)
     return alarm >= ALARM_ANY || alarm == now;
 }
 
+static bool some_second_matches(const struct rtc_cmos *rtc, uint8_t alarm)
+{
+    for (int second = 0; second < 60; second++) {
+        if (alarm_matches(alarm, encode(rtc, second))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /*
  * The first second after `after` at which the alarm goes off, or -1 if the bytes match no time of
- * day. What does not match is skipped by hours, then by minutes, so that the search is short.
+ * day. What does not match is skipped by hours, then by minutes; once both match, a second is found
+ * in that minute or the next that matches, if there is one at all. So the search is short whatever
+ * a guest has written: it can ask for one at each access.
  */
 static int64_t next_alarm(const struct rtc_cmos *rtc, int64_t after)
 {
     const uint8_t *cmos = rtc->cmos;
     int64_t last = after + SECONDS_PER_DAY;
+    if (!some_second_matches(rtc, cmos[SECONDS_ALARM])) {
+        return -1;
+    }
     for (int64_t t = after + 1; t <= last;) {
         int in_day = t - floor_div(t, SECONDS_PER_DAY) * SECONDS_PER_DAY;
         if (!alarm_matches(cmos[HOURS_ALARM], encode_hour(rtc, in_day / 3600))) {

@@ -76,6 +76,22 @@ static void a_crash_kernel_may_run(void **state)
     assert_int_equal(taken_request(&rig->fixture), VM_REQUEST_CRASH);
 }
 
+/* A guest that goes on and on fills neither a log nor a pipe that nobody reads. */
+static void a_flood_is_cut_off(void **state)
+{
+    struct rig *rig = *state;
+    char text[256];
+    for (unsigned i = 0; i < PVPANIC_REPORTS_MAX; i++) {
+        put(rig, 2, text, sizeof(text));
+        assert_non_null(strstr(text, "crash kernel"));
+    }
+    put(rig, 2, text, sizeof(text));
+    assert_string_equal(text, "");
+    put(rig, 1, text, sizeof(text)); /* the end of the machine is always explained */
+    assert_non_null(strstr(text, "panic"));
+    assert_int_equal(taken_request(&rig->fixture), VM_REQUEST_CRASH);
+}
+
 static void other_bits_are_ignored(void **state)
 {
     struct rig *rig = *state;
@@ -90,10 +106,8 @@ static void other_bits_are_ignored(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(says_what_it_understands),
-        TEST(a_panic_is_a_crash),
-        TEST(a_crash_kernel_may_run),
-        TEST(other_bits_are_ignored),
+        TEST(says_what_it_understands), TEST(a_panic_is_a_crash),     TEST(a_crash_kernel_may_run),
+        TEST(a_flood_is_cut_off),       TEST(other_bits_are_ignored),
     };
     return cmocka_run_group_tests_name("pvpanic", tests, NULL, NULL);
 }

@@ -346,6 +346,25 @@ static void alarm_wildcards(void **state)
     assert_int_equal(rig->rtc.deadline_ns, 0);
 }
 
+/* An alarm that no second matches must not be searched for through a whole day at each access. */
+static void alarm_never_costs_little(void **state)
+{
+    struct rig *rig = *state;
+    struct timespec before;
+    struct timespec after;
+    put(rig, HOURS_ALARM, 0xff);
+    put(rig, MINUTES_ALARM, 0xff);
+    put(rig, SECONDS_ALARM, 0x7f);
+    put(rig, B, H24 | AIE);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+    for (unsigned i = 0; i < 5000; i++) {
+        put(rig, 0x40, 0);
+    }
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
+    assert_int_equal(rig->rtc.deadline_ns, 0);
+    assert_in_range(after.tv_sec - before.tv_sec, 0, 1);
+}
+
 static void alarm_in_12_hours(void **state)
 {
     struct rig *rig = *state;
@@ -498,6 +517,7 @@ int main(void)
         TEST(alarm_at_a_time),
         TEST(alarm_now_is_tomorrow),
         TEST(alarm_wildcards),
+        TEST(alarm_never_costs_little),
         TEST(alarm_in_12_hours),
         TEST(periodic_rates),
         TEST(an_early_timer_is_set_again),
