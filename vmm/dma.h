@@ -9,9 +9,12 @@
  * one's DMA.
  *
  * Errors of all functions, which a device turns into its own way of reporting:
+ *
  *   -EACCES  bus mastering is off
- *   -EFAULT  the IOMMU has no translation, or one without the permission (an IOMMU event is
- * recorded) -ENXIO   there is no RAM at the (translated) address -ERANGE  address + length wraps
+ *   -EFAULT  no translation in the IOMMU, or one without the permission (an event is recorded)
+ *   -ENXIO   there is no RAM at the (translated) address
+ *   -ERANGE  address + length wraps
+ *
  * All may be called on any thread without a lock.
  */
 #ifndef VMM_DMA_H

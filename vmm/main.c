@@ -162,10 +162,7 @@ static int run(struct machine *machine, struct error *err)
 static int run_machine(struct machine *machine, struct error *err)
 {
     struct signal_watch signals;
-    int ret = set_machine_properties(machine, err);
-    if (ret == 0) {
-        ret = vm_init(&machine->vm, machine->options->memory, err);
-    }
+    int ret = vm_init(&machine->vm, machine->options->memory, err);
     if (ret == 0) {
         ret = watch_signals(&signals, &machine->vm, err);
     }
@@ -189,6 +186,10 @@ static int main_run(const struct options *options)
     static struct machine machine; /* zeroed, so that machine_destroy() knows what was built */
     struct error err = {""};
     machine.options = options;
+    if (set_machine_properties(&machine, &err) < 0) {
+        fprintf(stderr, "minivmm: %s\n", err.text);
+        return STATUS_ERROR; /* nothing is there yet that could be destroyed */
+    }
     int ended_by = run_machine(&machine, &err);
     int signal_number = atomic_load(&machine.vm.request_signal);
     vm_stop_vcpus(&machine.vm);

@@ -206,7 +206,7 @@ void vm_pause(struct vm *vm)
 
 void vm_stop_vcpus(struct vm *vm)
 {
-    stop_running(vm);
+    vm_pause(vm); /* a vCPU that still handled an exit could kick another, which may be gone */
     pthread_mutex_lock(&vm->lock);
     vm->shutting_down = true;
     pthread_cond_broadcast(&vm->changed);
