@@ -31,18 +31,10 @@ static int set_level(struct irq_chip *chip, uint32_t gsi, bool level)
 /* ---- the table
  * ----------------------------------------------------------------------------------- */
 
-static int commit_locked(struct kvm_irq *irq)
+static int commit(struct kvm_irq *irq)
 {
     irq->table_writes++;
     return ioctl(irq->vm_fd, KVM_SET_GSI_ROUTING, irq->table) < 0 ? -errno : 0;
-}
-
-int kvm_irq_commit(struct kvm_irq *irq)
-{
-    pthread_mutex_lock(&irq->lock);
-    int ret = commit_locked(irq);
-    pthread_mutex_unlock(&irq->lock);
-    return ret;
 }
 
 /* A zeroed entry at the end of the table, or NULL if it is full or there is no memory. */
@@ -166,7 +158,7 @@ static int unroute_locked(struct kvm_irq *irq, struct msi_route *route)
     *entry = irq->table->entries[--irq->table->nr];
     route->routed = false;
     trace_irq_msi_unroute(route->gsi);
-    return commit_locked(irq);
+    return commit(irq);
 }
 
 static void msi_remove(struct irq_chip *chip, struct msi_route *route)
@@ -216,6 +208,15 @@ static int make_entry(const struct kvm_irq *irq, const struct msi_route *route,
     return 0;
 }
 
+/* The four fields of a message cover all that either kind of entry has. */
+static bool same_entry(const struct kvm_irq_routing_entry *a, const struct kvm_irq_routing_entry *b)
+{
+    return a->type == b->type && a->flags == b->flags &&
+           a->u.msi.address_lo == b->u.msi.address_lo &&
+           a->u.msi.address_hi == b->u.msi.address_hi && a->u.msi.data == b->u.msi.data &&
+           a->u.msi.devid == b->u.msi.devid;
+}
+
 static int route_locked(struct kvm_irq *irq, struct msi_route *route,
                         const struct msi_message *message)
 {
@@ -231,13 +232,13 @@ static int route_locked(struct kvm_irq *irq, struct msi_route *route,
         return -ENOSPC;
     }
     route->message = *message;
-    if (route->routed && memcmp(entry, &wanted, sizeof(wanted)) == 0) {
+    if (route->routed && same_entry(entry, &wanted)) {
         return 0; /* as KVM has it */
     }
     *entry = wanted;
     route->routed = true;
     trace_irq_msi_route(route->gsi, message->address, message->data, route->device_id);
-    ret = commit_locked(irq);
+    ret = commit(irq);
     if (ret < 0) {
         (void)unroute_locked(irq, route); /* KVM refused the message: keep the rest of the table */
     }

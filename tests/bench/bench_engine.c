@@ -163,7 +163,7 @@ static unsigned pairs_for(uint64_t size)
 
 static const char *size_name(uint64_t size)
 {
-    static char name[16];
+    static char name[32];
     bool mib = size >= 1 << 20;
     snprintf(name, sizeof(name), "%llu%c", (unsigned long long)size >> (mib ? 20 : 10),
              mib ? 'M' : 'K');

@@ -213,20 +213,45 @@ struct PACKED acpi_mcfg { /* PCI Firmware Specification 3.2, 4.1.2 */
 };
 
 /*
- * Name (\P64W, ResourceTemplate () { QWordMemory (...) }) in AML (ACPI 6.5, 20.2 and 6.4.3.5.1).
- * The root prefix is left out: the table's outermost scope is the root.
+ * Resources that depend on the machine, as Name (\NAME, ResourceTemplate () { ... }) in AML (ACPI
+ * 6.5, 20.2, 6.4.3.5.1 and 6.4.3.5.3). The root prefix is left out: the table's outermost scope is
+ * the root.
  */
-struct PACKED acpi_ssdt {
-    struct acpi_header header;
+struct PACKED aml_template {
     uint8_t name_op;
     char name[4];
     uint8_t buffer_op;
     uint8_t package_length; /* of the buffer object, from this byte on */
     uint8_t byte_prefix;
-    uint8_t buffer_size;
+    uint8_t buffer_size; /* bytes that follow, the end included */
+};
+
+struct PACKED aml_end {
+    uint8_t tag;
+    uint8_t checksum; /* 0: not computed */
+};
+
+struct PACKED acpi_ssdt {
+    struct acpi_header header;
+    struct aml_template bus_template; /* PBUS: WordBusNumber (...) */
     struct PACKED {
         uint8_t type;
         uint16_t length; /* of what follows */
+        uint8_t resource_type;
+        uint8_t general_flags;
+        uint8_t type_flags;
+        uint16_t granularity;
+        uint16_t minimum;
+        uint16_t maximum;
+        uint16_t translation;
+        uint16_t range_length;
+    } bus;
+    struct aml_end bus_end;
+    /* The table may end here. */
+    struct aml_template window_template; /* P64W: QWordMemory (...) */
+    struct PACKED {
+        uint8_t type;
+        uint16_t length;
         uint8_t resource_type;
         uint8_t general_flags;
         uint8_t type_flags;
@@ -236,8 +261,7 @@ struct PACKED acpi_ssdt {
         uint64_t translation;
         uint64_t range_length;
     } window;
-    uint8_t end_tag;
-    uint8_t end_checksum; /* 0: not computed */
+    struct aml_end window_end;
 };
 
 enum {
@@ -276,8 +300,10 @@ enum {
     AML_NAME_OP = 0x08,
     AML_BUFFER_OP = 0x11,
     AML_BYTE_PREFIX = 0x0a,
+    WORD_ADDRESS_SPACE = 0x88,
     QWORD_ADDRESS_SPACE = 0x8a,
     ADDRESS_MEMORY = 0,
+    ADDRESS_BUS = 2,
     ADDRESS_MIN_MAX_FIXED = 3 << 2,
     ADDRESS_READ_WRITE = 1,
     END_TAG = 0x79,
@@ -414,15 +440,31 @@ static uint64_t add_fadt(struct builder *builder, uint64_t facs, uint64_t dsdt)
 
 /* ---- SSDT */
 
+static struct aml_template template_head(const char *name, uint8_t bytes)
+{
+    struct aml_template head = {
+        .name_op = AML_NAME_OP,
+        .buffer_op = AML_BUFFER_OP,
+        .package_length = 3 + bytes,
+        .byte_prefix = AML_BYTE_PREFIX,
+        .buffer_size = bytes,
+    };
+    memcpy(head.name, name, sizeof(head.name));
+    return head;
+}
+
 static uint64_t add_ssdt(struct builder *builder, const struct acpi_config *config)
 {
     struct acpi_ssdt ssdt = {
-        .name_op = AML_NAME_OP,
-        .name = {'P', '6', '4', 'W'},
-        .buffer_op = AML_BUFFER_OP,
-        .package_length = sizeof(ssdt) - offsetof(struct acpi_ssdt, package_length),
-        .byte_prefix = AML_BYTE_PREFIX,
-        .buffer_size = sizeof(ssdt) - offsetof(struct acpi_ssdt, window),
+        .bus_template = template_head("PBUS", sizeof(ssdt.bus) + sizeof(ssdt.bus_end)),
+        .bus.type = WORD_ADDRESS_SPACE,
+        .bus.length = sizeof(ssdt.bus) - 3,
+        .bus.resource_type = ADDRESS_BUS,
+        .bus.general_flags = ADDRESS_MIN_MAX_FIXED,
+        .bus.maximum = config->last_bus,
+        .bus.range_length = config->last_bus + 1,
+        .bus_end.tag = END_TAG,
+        .window_template = template_head("P64W", sizeof(ssdt.window) + sizeof(ssdt.window_end)),
         .window.type = QWORD_ADDRESS_SPACE,
         .window.length = sizeof(ssdt.window) - 3,
         .window.resource_type = ADDRESS_MEMORY,
@@ -431,9 +473,11 @@ static uint64_t add_ssdt(struct builder *builder, const struct acpi_config *conf
         .window.minimum = config->pci64_base,
         .window.maximum = config->pci64_base + (config->pci64_size - 1),
         .window.range_length = config->pci64_size,
-        .end_tag = END_TAG,
+        .window_end.tag = END_TAG,
     };
-    return add_table(builder, &ssdt, sizeof(ssdt), "SSDT", 2);
+    bool window = config->pci64_size > 0;
+    size_t length = window ? sizeof(ssdt) : offsetof(struct acpi_ssdt, window_template);
+    return add_table(builder, &ssdt, length, "SSDT", 2);
 }
 
 /* ---- MADT */
@@ -484,14 +528,10 @@ static void add_nmi(struct builder *builder, const struct acpi_config *config)
     }
 }
 
-/*
- * ISA IRQ n is GSI n, rising edge, but for two: the timer is on pin 2, and the SCI is a level.
- */
+/* ISA IRQ n is GSI n, rising edge, but for the SCI, which is a level. */
 static void add_interrupts(struct builder *builder)
 {
     MADT_ADD(builder, struct madt_io_apic, MADT_IO_APIC, .address = X86_IOAPIC_BASE);
-    MADT_ADD(builder, struct madt_source_override, MADT_SOURCE_OVERRIDE, .source = 0,
-             .gsi = X86_PIT_IOAPIC_PIN);
     MADT_ADD(builder, struct madt_source_override, MADT_SOURCE_OVERRIDE, .source = ACPI_SCI_GSI,
              .gsi = ACPI_SCI_GSI, .flags = MADT_ACTIVE_HIGH | MADT_LEVEL);
 }
@@ -515,9 +555,9 @@ static uint64_t add_madt(struct builder *builder, const struct acpi_config *conf
 
 /* ---- MCFG, XSDT and RSDP */
 
-static uint64_t add_mcfg(struct builder *builder)
+static uint64_t add_mcfg(struct builder *builder, const struct acpi_config *config)
 {
-    const struct acpi_mcfg mcfg = {.ecam_base = X86_ECAM_BASE, .end_bus = X86_ECAM_BUSES - 1};
+    const struct acpi_mcfg mcfg = {.ecam_base = X86_ECAM_BASE, .end_bus = config->last_bus};
     return add_table(builder, &mcfg, sizeof(mcfg), "MCFG", 1);
 }
 
@@ -529,11 +569,9 @@ static uint64_t add_xsdt(struct builder *builder, const struct acpi_config *conf
     uint64_t facs = add_facs(builder);
     uint64_t dsdt = add_dsdt(builder);
     xsdt.tables[count++] = add_fadt(builder, facs, dsdt);
-    if (config->pci64_size > 0) {
-        xsdt.tables[count++] = add_ssdt(builder, config);
-    }
+    xsdt.tables[count++] = add_ssdt(builder, config);
     xsdt.tables[count++] = add_madt(builder, config);
-    xsdt.tables[count++] = add_mcfg(builder);
+    xsdt.tables[count++] = add_mcfg(builder, config);
     size_t length = sizeof(struct acpi_header) + count * sizeof(xsdt.tables[0]);
     return add_table(builder, &xsdt, length, "XSDT", 1);
 }

@@ -9,7 +9,7 @@
 #include "vmm/vm.h"
 #include "vmm/x86/memory_map.h"
 
-enum { PIC_PINS = 8, PIC_CASCADE = 2 };
+enum { PIC_PINS = 8 };
 
 static int refused(struct error *err, const char *what)
 {
@@ -46,33 +46,25 @@ int x86_irqchip_create_bare(int vm_fd, struct error *err)
     return 0;
 }
 
-/* GSIs 0-15 reach a PIC and the I/O APIC, as in a PC; the guest chooses which of them it uses. */
-static int wire_gsi(struct kvm_irq *irq, uint32_t gsi)
+/*
+ * Note in our copy of the routing table how KVM wired the pins when it made the controllers: GSI n
+ * is pin n of the I/O APIC, and GSIs 0-15 reach the PICs too; the guest chooses which of them it
+ * uses. KVM is handed the table with the first MSI: to tell it now what it did itself could cost a
+ * start a millisecond.
+ */
+static int note_pins(struct kvm_irq *irq)
 {
     int ret = 0;
-    if (gsi == PIC_CASCADE) {
-        return 0; /* the second PIC hangs there, and the PIT has the I/O APIC's pin */
-    }
-    if (gsi < 2 * PIC_PINS) {
-        uint32_t chip = gsi < PIC_PINS ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE;
-        ret = kvm_irq_add_pin(irq, gsi, chip, gsi % PIC_PINS);
-    }
-    if (ret == 0) {
-        uint32_t pin = gsi == 0 ? X86_PIT_IOAPIC_PIN : gsi;
-        ret = kvm_irq_add_pin(irq, gsi, KVM_IRQCHIP_IOAPIC, pin);
-    }
-    return ret;
-}
-
-static int wire_pins(struct kvm_irq *irq)
-{
-    for (uint32_t gsi = 0; gsi < X86_IOAPIC_PINS; gsi++) {
-        int ret = wire_gsi(irq, gsi);
-        if (ret < 0) {
-            return ret;
+    for (uint32_t gsi = 0; ret == 0 && gsi < X86_IOAPIC_PINS; gsi++) {
+        if (gsi < 2 * PIC_PINS) {
+            uint32_t chip = gsi < PIC_PINS ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE;
+            ret = kvm_irq_add_pin(irq, gsi, chip, gsi % PIC_PINS);
+        }
+        if (ret == 0) {
+            ret = kvm_irq_add_pin(irq, gsi, KVM_IRQCHIP_IOAPIC, gsi);
         }
     }
-    return kvm_irq_commit(irq);
+    return ret;
 }
 
 int x86_irqchip_create(struct vm *vm, struct error *err)
@@ -87,6 +79,6 @@ int x86_irqchip_create(struct vm *vm, struct error *err)
     if (ret < 0) {
         return ret;
     }
-    ret = wire_pins(&vm->irq);
-    return ret < 0 ? error_set(err, ret, "/dev/kvm: KVM_SET_GSI_ROUTING: %s", strerror(-ret)) : 0;
+    ret = note_pins(&vm->irq);
+    return ret < 0 ? error_set(err, ret, "no memory for the interrupt routing table") : 0;
 }

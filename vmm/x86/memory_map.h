@@ -51,8 +51,7 @@ enum {
     X86_GSI_RTC = 8,
     X86_GSI_SCI = 9,
     X86_GSI_PCI = 16, /* wire 0-3 of the root bus: 16-19. Wire = (slot + pin - 1) % 4, INTA = 1 */
-    X86_IOAPIC_PINS = 24, /* GSI n is pin n, but GSI 0 (the PIT) is pin 2, as the MADT says */
-    X86_PIT_IOAPIC_PIN = 2,
+    X86_IOAPIC_PINS = 24, /* GSI n is pin n */
 };
 
 /* APIC ids are vCPU numbers; 255 means "all" to an APIC that is not in x2APIC mode. */
