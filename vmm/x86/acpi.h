@@ -18,6 +18,7 @@
 struct acpi_config {
     unsigned cpus;            /* >= 1 */
     const uint32_t *apic_ids; /* one a processor; NULL: 0, 1, 2... */
+    uint8_t last_bus;         /* PCI buses 0 to this are the operating system's to number */
     uint64_t pci64_base;      /* where 64-bit BARs may go, above RAM; a multiple of 4 KiB */
     uint64_t pci64_size;      /* 0: nowhere */
 };

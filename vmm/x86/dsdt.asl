@@ -3,15 +3,17 @@
  * The DSDT: what the guest's ACPI interpreter is told about the machine. iasl compiles it at build
  * time (vmm/x86/arch.cmake), vmm/x86/acpi.c puts it into guest RAM.
  *
- * It is the same for every machine, with one exception: the window for 64-bit BARs depends on how
- * much RAM there is. The resource that describes it is \P64W, in an SSDT that acpi.c builds; _CRS
- * below appends it. Without such a window there is no SSDT.
+ * It is the same for every machine, with two exceptions: how many PCI buses there may be, and the
+ * window for 64-bit BARs, which depends on how much RAM there is. The resources that describe them
+ * are \PBUS and \P64W, in an SSDT that acpi.c builds; _CRS below appends them. There may be no such
+ * window, and then there is no \P64W.
  *
  * The numbers here are those of vmm/x86/memory_map.h and devices/; tests/unit/x86/test_acpi.c compares.
  */
 DefinitionBlock ("", "DSDT", 2, "MINVMM", "MINIVMM ", 0x00000001)
 {
     External (\P64W, BuffObj)
+    External (\PBUS, BuffObj)
 
     /* S5, off: the first value goes into PM1a_CNT.SLP_TYP. No other sleeping state. */
     Name (\_S5, Package (4) { 0, 0, 0, 0 })
@@ -26,11 +28,9 @@ DefinitionBlock ("", "DSDT", 2, "MINVMM", "MINIVMM ", 0x00000001)
             Name (_BBN, 0)
             Name (_UID, 0)
 
-            /* Buses, configuration ports, and the windows for BARs. */
+            /* Configuration ports, and the windows for BARs. */
             Name (CRS, ResourceTemplate ()
             {
-                WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode,
-                    0x0000, 0x0000, 0x00FF, 0x0000, 0x0100)
                 IO (Decode16, 0x0CF8, 0x0CF8, 0x01, 0x08)
                 WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
                     0x0000, 0x0000, 0x0CF7, 0x0000, 0x0CF8)
@@ -42,11 +42,12 @@ DefinitionBlock ("", "DSDT", 2, "MINVMM", "MINIVMM ", 0x00000001)
 
             Method (_CRS, 0, NotSerialized)
             {
+                Local0 = ConcatenateResTemplate (CRS, \PBUS)
                 If (CondRefOf (\P64W))
                 {
-                    Return (ConcatenateResTemplate (CRS, \P64W))
+                    Return (ConcatenateResTemplate (Local0, \P64W))
                 }
-                Return (CRS)
+                Return (Local0)
             }
 
             /*
