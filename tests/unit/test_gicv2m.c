@@ -53,6 +53,8 @@ static void says_which_interrupts_it_has(void **state)
     assert_int_equal(in(&rig->fixture, TYPER, 4), FIRST << 16 | COUNT);
     assert_int_equal(in(&rig->fixture, TYPER + 2, 2), FIRST);
     assert_int_equal(in(&rig->fixture, TYPER, 8), FIRST << 16 | COUNT);
+    assert_int_equal(in(&rig->fixture, TYPER - 4, 8), (uint64_t)(FIRST << 16 | COUNT) << 32);
+    assert_int_equal(in(&rig->fixture, TYPER - 3, 8), 0);
     out(&rig->fixture, TYPER, 4, 0);
     assert_int_equal(in(&rig->fixture, TYPER, 4), FIRST << 16 | COUNT);
     assert_int_equal(in(&rig->fixture, SETSPI, 4), 0);

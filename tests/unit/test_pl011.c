@@ -2,6 +2,8 @@
 /* The PL011: every register, the FIFOs and their levels, interrupts, loopback, flow control. */
 #include "platform_fixture.h"
 
+#include <sys/timerfd.h>
+
 #include "devices/pl011.h"
 
 enum { BASE = 0x9000, GSI = 1 };
@@ -274,6 +276,7 @@ static void receives(void **state)
 {
     struct rig *rig = *state;
     type(rig, "hi");
+    assert_int_equal(pl011_room(&rig->uart), PL011_FIFO_SIZE - 2);
     assert_int_equal(get(rig, FR) & (RXFE | RXFF), 0);
     assert_int_equal(get(rig, DR), 'h');
     assert_int_equal(get(rig, DR), 'i');
@@ -388,6 +391,34 @@ static void timeout(void **state)
     assert_false(pin(rig));
 }
 
+static bool timer_is_set(struct rig *rig)
+{
+    struct itimerspec left;
+    assert_int_equal(timerfd_gettime(rig->uart.timeout.source.fd, &left), 0);
+    return left.it_value.tv_sec || left.it_value.tv_nsec;
+}
+
+static void the_timer_runs_only_when_somebody_waits(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, IBRD, 0xffff); /* slow: the timer does not run out meanwhile */
+    type(rig, "a");
+    assert_false(timer_is_set(rig)); /* masked */
+    put(rig, IMSC, INT_RT);
+    assert_true(timer_is_set(rig));
+    event_timer_cancel(&rig->uart.timeout);
+    pl011_timeout_expired(&rig->uart); /* too early: set again */
+    assert_true(timer_is_set(rig));
+    assert_false(pin(rig));
+    get(rig, DR);
+    event_timer_cancel(&rig->uart.timeout);
+    pl011_timeout_expired(&rig->uart); /* nothing there */
+    assert_false(timer_is_set(rig));
+    put(rig, LCR_H, 0x60);
+    type(rig, "a");
+    assert_false(timer_is_set(rig)); /* without FIFOs there is no timeout */
+}
+
 static void timeout_can_be_cleared(void **state)
 {
     struct rig *rig = *state;
@@ -404,6 +435,8 @@ static void switching_fifos_empties_the_receiver(void **state)
 {
     struct rig *rig = *state;
     type_many(rig, 20);
+    put(rig, LCR_H, FEN); /* on as before */
+    assert_int_equal(get(rig, FR) & RXFE, 0);
     assert_int_equal(get(rig, RIS) & INT_RX, INT_RX);
     put(rig, LCR_H, 0x60);
     assert_int_equal(get(rig, FR) & RXFE, RXFE);
@@ -519,6 +552,7 @@ int main(void)
         TEST_ON(overrun_keeps_the_old),
         TEST_ON(a_break_has_its_errors_with_it),
         TEST_ON(timeout),
+        TEST_ON(the_timer_runs_only_when_somebody_waits),
         TEST_ON(timeout_can_be_cleared),
         TEST_ON(switching_fifos_empties_the_receiver),
         TEST_ON(loopback),

@@ -2,6 +2,10 @@
 /* The PL031: the time, setting it, the alarm. */
 #include "platform_fixture.h"
 
+#include <errno.h>
+#include <sys/timerfd.h>
+#include <time.h>
+
 #include "devices/pl031.h"
 
 enum { BASE = 0x9000, GSI = 2 };
@@ -153,6 +157,60 @@ static void the_alarm_comes_once(void **state)
     assert_false(pin(rig));
 }
 
+/* Nanoseconds until the timer calls back; 0: it is not set. */
+static int64_t timer_left(struct rig *rig)
+{
+    struct itimerspec left;
+    assert_int_equal(timerfd_gettime(rig->rtc.timer.source.fd, &left), 0);
+    return left.it_value.tv_sec * second + left.it_value.tv_nsec;
+}
+
+static void expect_timer(struct rig *rig, int64_t expected)
+{
+    int64_t left = timer_left(rig);
+    assert_true(left <= expected && left > expected - second / 4);
+}
+
+static void the_timer_is_set_for_the_alarm(void **state)
+{
+    struct rig *rig = *state;
+    assert_int_equal(timer_left(rig), 0);
+    put(rig, MR, (uint32_t)start_s + 10);
+    expect_timer(rig, 10 * second - second / 2);
+    now_ns += 3 * second;
+    put(rig, IMSC, 1); /* any write looks again */
+    expect_timer(rig, 7 * second - second / 2);
+    put(rig, MR, (uint32_t)start_s + 100000); /* far away: an hour at a time */
+    expect_timer(rig, 3600 * second);
+    put(rig, MR, (uint32_t)start_s - 1); /* in 136 years */
+    expect_timer(rig, 3600 * second);
+    pl031_reset(&rig->rtc);
+    assert_int_equal(timer_left(rig), 0);
+}
+
+static void the_default_clock_is_the_hosts(void **state)
+{
+    struct rig *rig = *state;
+    struct pl031 other;
+    struct pl031_config config = rig->rtc.config;
+    struct error err = {0};
+    config.clock = NULL;
+    config.base = BASE + 0x1000;
+    assert_int_equal(pl031_init(&other, &config, &err), 0);
+    int64_t shown = get(rig, config.base);
+    assert_true(shown >= time(NULL) - 2 && shown <= time(NULL));
+    pl031_destroy(&other);
+}
+
+static void two_at_one_place_are_refused(void **state)
+{
+    struct rig *rig = *state;
+    struct pl031 other;
+    struct error err = {0};
+    assert_int_equal(pl031_init(&other, &rig->rtc.config, &err), -EEXIST);
+    assert_non_null(strstr(err.text, "pl031"));
+}
+
 static void the_alarm_can_be_masked(void **state)
 {
     struct rig *rig = *state;
@@ -187,6 +245,9 @@ int main(void)
         TEST(can_be_set),
         TEST(the_time_survives_a_reset),
         TEST(the_alarm_comes_once),
+        TEST(the_timer_is_set_for_the_alarm),
+        TEST(the_default_clock_is_the_hosts),
+        TEST(two_at_one_place_are_refused),
         TEST(the_alarm_can_be_masked),
         TEST(setting_the_time_may_reach_the_alarm),
     };
