@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Three CPUs of a guest that means harm, all at once, on a tree of bridges, engines and test
+ * devices: random configuration writes, BARs moved while they are read, interrupts enabled and
+ * disabled, copies started, functions and buses reset. Now and then one CPU repairs what it can
+ * reach, or soon nothing would answer any more.
+ *
+ * Nothing is expected but that it ends, and that a power-on reset leaves no trace of it: no wire
+ * up, no route, no bus number, no BAR. The sanitizers' builds look for the rest.
+ */
+#include "pci_fixture.h"
+
+#include <pthread.h>
+
+#include "devices/dma_engine.h"
+#include "devices/dma_engine_regs.h"
+#include "devices/pci_testdev.h"
+#include "devices/pci_testdev_regs.h"
+
+enum { CPUS = 3, STEPS = 20000, RAM = 4 << 20, SECONDS_MAX = 120, BUSES = 7 };
+static const uint64_t WINDOW = 0xd0000000; /* where BARs are put when somebody repairs */
+
+/* Should two engines copy over the same bytes at once, that is the guest's own affair. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:move_piece\n";
+}
+
+/* ---- the fake interrupt controller with a lock, as KVM has one */
+
+static pthread_mutex_t chip_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int locked_set_level(struct irq_chip *chip, uint32_t gsi, bool level)
+{
+    pthread_mutex_lock(&chip_lock);
+    int ret = fake_irq_set_level(chip, gsi, level);
+    pthread_mutex_unlock(&chip_lock);
+    return ret;
+}
+
+static int locked_add(struct irq_chip *chip, struct msi_route *route)
+{
+    pthread_mutex_lock(&chip_lock);
+    int ret = fake_irq_add(chip, route);
+    pthread_mutex_unlock(&chip_lock);
+    return ret;
+}
+
+static void locked_remove(struct irq_chip *chip, struct msi_route *route)
+{
+    pthread_mutex_lock(&chip_lock);
+    fake_irq_remove(chip, route);
+    pthread_mutex_unlock(&chip_lock);
+}
+
+static int locked_route(struct irq_chip *chip, struct msi_route *route,
+                        const struct msi_message *message)
+{
+    pthread_mutex_lock(&chip_lock);
+    int ret = fake_irq_route(chip, route, message);
+    pthread_mutex_unlock(&chip_lock);
+    return ret;
+}
+
+static void locked_raise(struct irq_chip *chip, struct msi_route *route)
+{
+    pthread_mutex_lock(&chip_lock);
+    fake_irq_raise(chip, route);
+    pthread_mutex_unlock(&chip_lock);
+}
+
+static const struct irq_chip_ops locked_ops = {
+    .set_level = locked_set_level,
+    .msi_add = locked_add,
+    .msi_remove = locked_remove,
+    .msi_route = locked_route,
+    .msi_raise = locked_raise,
+};
+
+/* ---- the machine */
+
+static int setup(void **state)
+{
+    struct error err = {0};
+    assert_int_equal(fixture_setup(state), 0);
+    struct fixture *f = *state;
+    f->irq.chip.ops = &locked_ops;
+    assert_int_equal(guest_memory_add(&f->ram, gpa(0), RAM, false, &err), 0);
+    plug(f, &root_port_type, "id=rp,addr=1");
+    plug(f, &switch_upstream_type, "id=up,bus=rp");
+    plug(f, &switch_downstream_type, "id=d0,bus=up,addr=0");
+    plug(f, &switch_downstream_type, "id=d1,bus=up,addr=1");
+    plug(f, &dma_engine_type, "bus=d0,inline-max=4096");
+    plug(f, &pci_testdev_type, "bus=d1,vectors=8");
+    plug(f, &dma_engine_type, "addr=4,inline-max=65536");
+    plug(f, &pci_testdev_type, "addr=5");
+    plug(f, &root_port_type, "id=rp2,addr=6");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct guest_memory ram = ((struct fixture *)*state)->ram;
+    int ret = fixture_teardown(state);
+    guest_memory_destroy(&ram);
+    return ret;
+}
+
+/* ---- a CPU */
+
+struct cpu {
+    struct fixture *fixture;
+    struct bus_cursor memory;
+    struct bus_cursor ports;
+    uint64_t random;
+    pthread_t thread;
+};
+
+static uint32_t any(struct cpu *cpu, uint32_t below)
+{
+    cpu->random = cpu->random * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((cpu->random >> 33) % below);
+}
+
+static uint32_t any_word(struct cpu *cpu)
+{
+    return any(cpu, 1u << 16) << 16 | any(cpu, 1u << 16);
+}
+
+static struct pci_device *any_device(struct cpu *cpu)
+{
+    return cpu->fixture->host.devices[any(cpu, cpu->fixture->host.device_count)];
+}
+
+static void write_config(struct cpu *cpu, unsigned bus, unsigned devfn, unsigned reg, unsigned size,
+                         uint32_t value)
+{
+    bus_write(&cpu->memory, TEST_ECAM + ((uint64_t)bus << 20 | devfn << 12 | reg), size, value);
+}
+
+/* A register in which much can be broken, of any function, reachable or not. */
+static void break_something(struct cpu *cpu)
+{
+    static const uint16_t registers[] = {0x04, 0x06, 0x10, 0x14, 0x18, 0x19, 0x1a, 0x1c,
+                                         0x20, 0x24, 0x28, 0x2c, 0x3c, 0x3e, 0x40, 0x42,
+                                         0x44, 0x48, 0x4c, 0x60, 0x90, 0xe8, 0xf0, 0xffc};
+    enum { COUNT = sizeof(registers) / sizeof(registers[0]) };
+    unsigned size = 1u << any(cpu, 3);
+    unsigned reg = any(cpu, 3) ? registers[any(cpu, COUNT)] : any(cpu, 0x100);
+    uint32_t value = any(cpu, 2) ? any_word(cpu) : any(cpu, 8);
+    write_config(cpu, any(cpu, BUSES), any(cpu, 8) << 3, reg & ~(size - 1), size, value);
+}
+
+/* The same through the two ports. */
+static void use_ports(struct cpu *cpu)
+{
+    bus_write(&cpu->ports, 0xcf8, 4, 0x80000000 | any(cpu, BUSES) << 16 | any(cpu, 1u << 16));
+    bus_read(&cpu->ports, 0xcfc + any(cpu, 4), 1u << any(cpu, 3));
+    bus_write(&cpu->ports, 0xcfc + any(cpu, 4), 1u << any(cpu, 3), any_word(cpu));
+}
+
+/* Number a bridge, open its windows; give a BAR a place, and MSI or MSI-X a message. */
+static void repair(struct cpu *cpu)
+{
+    struct pci_device *device = any_device(cpu);
+    unsigned bus = atomic_load(&device->dma.requester_id) >> 8;
+    if (device->bridge) {
+        write_config(cpu, bus, device->devfn, PCI_BRIDGE_CONTROL, 2, 0);
+        write_config(cpu, bus, device->devfn, PCI_SECONDARY_BUS, 1, bus + 1 + any(cpu, 2));
+        write_config(cpu, bus, device->devfn, PCI_SUBORDINATE_BUS, 1, BUSES);
+        write_config(cpu, bus, device->devfn, PCI_MEMORY_BASE, 4, 0xdff0d000);
+    } else {
+        write_config(cpu, bus, device->devfn, PCI_BASE_ADDRESS_0, 4,
+                     (uint32_t)WINDOW + any(cpu, 4) * 0x4000);
+        write_config(cpu, bus, device->devfn, PCI_BASE_ADDRESS_1, 4, 0);
+        write_config(cpu, bus, device->devfn, PCI_BASE_ADDRESS_4, 4,
+                     (uint32_t)WINDOW + 0x10000 + any(cpu, 4) * 0x1000);
+        write_config(cpu, bus, device->devfn, device->msi.offset + PCI_MSI_FLAGS, 2, any(cpu, 2));
+        if (device->msix.offset) {
+            write_config(cpu, bus, device->devfn, device->msix.offset + PCI_MSIX_FLAGS, 2,
+                         any(cpu, 4) << 14);
+        }
+    }
+    write_config(cpu, bus, device->devfn, PCI_COMMAND, 2, 7);
+}
+
+/* Whatever is in the window just now: registers, tables, or nothing. */
+static void use_window(struct cpu *cpu)
+{
+    uint64_t address = WINDOW + any(cpu, 0x14000);
+    unsigned size = 1u << any(cpu, 4);
+    if (any(cpu, 4)) {
+        address &= ~(uint64_t)(size - 1);
+    }
+    if (any(cpu, 2)) {
+        bus_read(&cpu->memory, address, size);
+    } else {
+        bus_write(&cpu->memory, address, size, (uint64_t)any_word(cpu) << 32 | any(cpu, 4));
+    }
+}
+
+/*
+ * Each place of a BAR has a part of RAM to itself, so that two engines seldom copy over the same
+ * bytes: ThreadSanitizer takes minutes over what it then has to suppress.
+ */
+static void start_copy(struct cpu *cpu)
+{
+    enum { PART = RAM / 4, MOST = PART / 4 };
+    uint32_t place = any(cpu, 4);
+    uint64_t bar = WINDOW + place * 0x4000;
+    uint64_t part = (uint64_t)place * PART;
+    bus_write(&cpu->memory, bar + DMA_ENGINE_SRC, 8, part + any(cpu, PART - MOST));
+    bus_write(&cpu->memory, bar + DMA_ENGINE_DST, 8, part + any(cpu, PART - MOST));
+    bus_write(&cpu->memory, bar + DMA_ENGINE_LEN_BYTES, 4, any(cpu, MOST));
+    bus_write(&cpu->memory, bar + DMA_ENGINE_INTX_ENABLE, 4, 1);
+    bus_write(&cpu->memory, bar + DMA_ENGINE_CTRL, 4, 1);
+    bus_write(&cpu->memory, bar + DMA_ENGINE_INT_STATUS, 4, any(cpu, 2));
+}
+
+static void open_cpu(struct cpu *cpu)
+{
+    bus_cursor_init(&cpu->memory, &cpu->fixture->mmio);
+    bus_cursor_init(&cpu->ports, &cpu->fixture->pio);
+}
+
+static void close_cpu(struct cpu *cpu)
+{
+    bus_cursor_destroy(&cpu->memory);
+    bus_cursor_destroy(&cpu->ports);
+}
+
+static void *run_cpu(void *opaque)
+{
+    struct cpu *cpu = opaque;
+    void (*const steps[])(struct cpu *) = {break_something, use_ports,  repair,     repair,
+                                           repair,          use_window, use_window, start_copy};
+    open_cpu(cpu);
+    for (unsigned i = 0; i < STEPS; i++) {
+        steps[any(cpu, sizeof(steps) / sizeof(steps[0]))](cpu);
+    }
+    close_cpu(cpu);
+    return NULL;
+}
+
+/* Leave everything in use, so that the reset has something to undo. */
+static void use_everything(struct fixture *f, uint64_t seed)
+{
+    struct cpu cpu = {.fixture = f, .random = seed};
+    open_cpu(&cpu);
+    for (unsigned i = 0; i < 200; i++) {
+        repair(&cpu);
+        bus_write(&cpu.memory, WINDOW + any(&cpu, 4) * 0x4000 + PCI_TESTDEV_INTX, 4, 1);
+        start_copy(&cpu);
+    }
+    for (unsigned i = 0; i < f->host.device_count; i++) {
+        struct pci_device *device = f->host.devices[i];
+        if (device->type == &dma_engine_type) { /* the test devices pull their wires */
+            pci_config_write(device, device->msi.offset + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE);
+        }
+    }
+    close_cpu(&cpu);
+}
+
+/* ---- what is left after a reset */
+
+static void assert_at_rest(struct fixture *f)
+{
+    for (unsigned gsi = 0; gsi < FAKE_IRQ_MSI_FIRST; gsi++) {
+        assert_false(f->irq.level[gsi]);
+    }
+    assert_int_equal(f->irq.reserved, 0);
+    for (unsigned i = 0; i < f->host.device_count; i++) {
+        struct pci_device *device = f->host.devices[i];
+        assert_memory_equal(device->config, device->reset_config, PCI_CONFIG_SIZE);
+        assert_false(atomic_load(&device->dma.bus_master));
+        for (unsigned bar = 0; bar < PCI_BAR_COUNT; bar++) {
+            assert_false(device->bars[bar].mapped);
+            assert_null(device->bars[bar].region.bus);
+        }
+    }
+    for (unsigned bus = 1; bus < PCI_BUS_COUNT; bus++) {
+        assert_null(pci_host_find(&f->host, bus, 0));
+    }
+}
+
+static void three_cpus_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct cpu cpus[CPUS];
+    const char *seed = getenv("HOSTILE_SEED"); /* for a longer hunt than a test's */
+    uint64_t first = seed ? strtoull(seed, NULL, 0) : 0;
+    alarm(SECONDS_MAX); /* a deadlock is a failure, too */
+    for (unsigned i = 0; i < CPUS; i++) {
+        cpus[i] = (struct cpu){.fixture = f, .random = first + i};
+        assert_int_equal(pthread_create(&cpus[i].thread, NULL, run_cpu, &cpus[i]), 0);
+    }
+    for (unsigned i = 0; i < CPUS; i++) {
+        pthread_join(cpus[i].thread, NULL);
+    }
+    use_everything(f, first);
+    pci_host_reset(&f->host); /* waits for copies that are under way */
+    assert_at_rest(f);
+    assert_true(f->irq.raised > 0 && f->irq.level_calls > 0); /* it had reached that far */
+    alarm(0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(three_cpus_at_once, setup, teardown),
+    };
+    return cmocka_run_group_tests_name("hostile_guest", tests, NULL, NULL);
+}
