@@ -19,7 +19,22 @@ struct machine {
     struct console console;
     struct pci_host pci;
     struct arch_machine arch;
+    unsigned parts_built; /* of machine_parts */
+    bool has_run;         /* vCPUs have run since they were created */
 };
+
+/* A part is built after those before it and destroyed before them. NULL: nothing to do. */
+struct machine_part {
+    int (*build)(struct machine *machine, struct error *err); /* on failure nothing is left */
+    void (*destroy)(struct machine *machine);                 /* called if build() succeeded */
+    void (*reset)(struct machine *machine);
+};
+
+/*
+ * In each architecture's machine.c: everything that is in the machine, in the order of its memory
+ * map: RAM, interrupt controller, vCPUs, serial port, clock, PCI host. Ends with build NULL.
+ */
+extern const struct machine_part machine_parts[];
 
 /*
  * What --machine knows on this architecture: fields of machine.arch.properties, which the caller of
@@ -28,19 +43,24 @@ struct machine {
 extern const struct property machine_properties[];
 
 /*
- * In each architecture's machine.c: build everything in the order of the memory map: RAM, interrupt
- * controller, vCPUs, serial port, clock, PCI host; devices of the command line are plugged by the
- * caller afterwards. On failure machine_destroy() undoes what was built.
+ * Build all parts; devices of the command line are plugged by the caller afterwards. On failure
+ * machine_destroy() undoes what was built.
  */
 int machine_build(struct machine *machine, struct error *err);
 void machine_destroy(struct machine *machine);
 
+/* Take the parts that have a reset of their own back to power-on. vCPUs are parked. */
+void machine_reset_parts(struct machine *machine);
+
+/* The part that all machines share. */
+int machine_build_console(struct machine *machine, struct error *err);
+void machine_destroy_console(struct machine *machine);
+
 /*
- * Where there is a device tree and options->dump_dtb is set, machine_reset() writes it there.
- *
- * Power-on state, also after a guest's reboot: reset the platform devices and the vCPUs, load
- * kernel, initrd and tables into RAM, and point the boot processor at the entry. vCPUs are parked.
- * PCI devices are reset by the caller.
+ * In each architecture's machine.c: power-on state, also after a guest's reboot. Reset the parts
+ * and the vCPUs, load kernel, initrd and tables into RAM, and point the boot processor at the
+ * entry. vCPUs are parked. PCI devices are reset by the caller. With options->dump_dtb the device
+ * tree is written to that file.
  */
 int machine_reset(struct machine *machine, struct error *err);
 

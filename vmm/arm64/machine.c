@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The whole arm64 machine on one page: at the addresses of QEMU's virt. `parts` below lists
+ * The whole arm64 machine on one page: at the addresses of QEMU's virt. `machine_parts` below lists
  * everything in it; each part is a few lines that say what it is, where, and on which interrupt.
  * The map of addresses is in memory_map.h.
  */
@@ -143,22 +143,6 @@ static void reset_rtc(struct machine *machine)
 
 /* ---- 9000000: the serial port, and minivmm's stdin and stdout behind it */
 
-static void quit_key(void *opaque)
-{
-    vm_request(opaque, VM_REQUEST_QUIT);
-}
-
-static int build_console(struct machine *machine, struct error *err)
-{
-    const struct console_keys keys = {.quit = quit_key, .opaque = &machine->vm};
-    return console_init(&machine->console, &machine->vm.loop, &keys, err);
-}
-
-static void destroy_console(struct machine *machine)
-{
-    console_destroy(&machine->console);
-}
-
 static int build_serial(struct machine *machine, struct error *err)
 {
     const struct pl011_config config = {.bus = &machine->vm.mmio,
@@ -205,65 +189,31 @@ static void destroy_pci(struct machine *machine)
     pci_host_destroy(&machine->pci);
 }
 
-/* ---- all of it
- * ----------------------------------------------------------------------------------- */
+/* ---- all of it */
 
-/* A part is built after those before it and destroyed before them. NULL: nothing to do. */
-static const struct {
-    int (*build)(struct machine *machine, struct error *err);
-    void (*destroy)(struct machine *machine); /* called if build() succeeded */
-    void (*reset)(struct machine *machine);
-} parts[] = {
+const struct machine_part machine_parts[] = {
     {build_boot, destroy_boot, NULL},
     {build_ram, NULL, NULL},                /* vm_destroy() undoes it */
     {build_vcpus, NULL, NULL},              /* vm_stop_vcpus(); reset by undo_last_run() */
     {build_irqchip, destroy_irqchip, NULL}, /* the same */
     {build_gicv2m, destroy_gicv2m, NULL},
     {build_rtc, destroy_rtc, reset_rtc},
-    {build_console, destroy_console, NULL},
+    {machine_build_console, machine_destroy_console, NULL},
     {build_serial, destroy_serial, reset_serial},
     {build_pci, destroy_pci, NULL}, /* reset by the caller of machine_reset() */
+    {NULL, NULL, NULL},
 };
 
-enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
-
-int machine_build(struct machine *machine, struct error *err)
-{
-    while (machine->arch.parts_built < PARTS) {
-        int ret = parts[machine->arch.parts_built].build(machine, err);
-        if (ret < 0) {
-            return ret;
-        }
-        machine->arch.parts_built++;
-    }
-    return 0;
-}
-
-void machine_destroy(struct machine *machine)
-{
-    while (machine->arch.parts_built > 0) {
-        unsigned last = --machine->arch.parts_built;
-        if (parts[last].destroy) {
-            parts[last].destroy(machine);
-        }
-    }
-}
-
-/* ---- power-on
- * ------------------------------------------------------------------------------------ */
+/* ---- power-on */
 
 /* Before the first run everything is as it was created: nothing to undo, and no time to lose. */
 static int undo_last_run(struct machine *machine, struct error *err)
 {
     struct vm *vm = &machine->vm;
-    if (!machine->arch.has_run) {
+    if (!machine->has_run) {
         return 0;
     }
-    for (unsigned i = 0; i < PARTS; i++) {
-        if (parts[i].reset) {
-            parts[i].reset(machine);
-        }
-    }
+    machine_reset_parts(machine);
     int ret = 0;
     for (unsigned i = 0; ret == 0 && i < vm->vcpu_count; i++) {
         ret = arm64_vcpu_reset(vm->vcpus[i], err);
@@ -332,7 +282,7 @@ int machine_reset(struct machine *machine, struct error *err)
     if (ret == 0) {
         ret = arm64_vcpu_enter(machine->vm.vcpus[0], &entry, err);
     }
-    machine->arch.has_run = true;
+    machine->has_run = true;
     return ret;
 }
 

@@ -28,8 +28,6 @@ struct arch_machine {
     struct gicv2m gicv2m;
     struct pl031 rtc;
     struct pl011 serial;
-    unsigned parts_built; /* of the table in machine.c */
-    bool has_run;         /* vCPUs have run since they were created */
 };
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The whole x86 machine on one page: a PC at q35's addresses, without the chips that no kernel of
- * this century needs. `parts` below lists everything in it; each part is a few lines that say what
- * it is, where, and on which interrupt. The map of addresses is in memory_map.h.
+ * this century needs. `machine_parts` below lists everything in it; each part is a few lines that
+ * say what it is, where, and on which interrupt. The map of addresses is in memory_map.h.
  */
 #include "vmm/machine.h"
 
@@ -111,22 +111,6 @@ static void reset_rtc(struct machine *machine)
 
 /* ---- ports 3f8-3ff: the serial port, and minivmm's stdin and stdout behind it */
 
-static void quit_key(void *opaque)
-{
-    vm_request(opaque, VM_REQUEST_QUIT);
-}
-
-static int build_console(struct machine *machine, struct error *err)
-{
-    const struct console_keys keys = {.quit = quit_key, .opaque = &machine->vm};
-    return console_init(&machine->console, &machine->vm.loop, &keys, err);
-}
-
-static void destroy_console(struct machine *machine)
-{
-    console_destroy(&machine->console);
-}
-
 static int build_serial(struct machine *machine, struct error *err)
 {
     const struct serial_config config = {.name = "serial",
@@ -231,73 +215,31 @@ static void destroy_pci(struct machine *machine)
 
 /* ---- all of it */
 
-/* A part is built after those before it and destroyed before them. NULL: nothing to do. */
-static const struct {
-    int (*build)(struct machine *machine, struct error *err);
-    void (*destroy)(struct machine *machine); /* called if build() succeeded */
-    void (*reset)(struct machine *machine);
-} parts[] = {
+const struct machine_part machine_parts[] = {
     {build_boot, destroy_boot, NULL},
     {build_cpuid, destroy_cpuid, NULL},
     {build_ram, NULL, NULL},     /* vm_destroy() undoes it */
     {build_irqchip, NULL, NULL}, /* vm_destroy(); reset by x86_power_on_reset() */
     {build_vcpus, NULL, NULL},   /* vm_stop_vcpus(); the same */
     {build_rtc, destroy_rtc, reset_rtc},
-    {build_console, destroy_console, NULL},
+    {machine_build_console, machine_destroy_console, NULL},
     {build_serial, destroy_serial, reset_serial},
     {build_pvpanic, destroy_pvpanic, NULL},
     {build_acpi_pm, destroy_acpi_pm, reset_acpi_pm},
     {build_reset_ports, destroy_reset_ports, reset_reset_ports},
     {build_pci, destroy_pci, NULL}, /* reset by the caller of machine_reset() */
+    {NULL, NULL, NULL},
 };
-
-enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
-
-static void warn_if_slow(const struct machine *machine)
-{
-    if (arch_kvm_emulates_kernel_mode(machine->vm.kvm_fd)) {
-        vm_report("minivmm: warning: this KVM emulates a guest's kernel mode instruction by "
-                  "instruction (no VMX or SVM): a stock kernel will take very long; "
-                  "tools/nested runs minivmm on a real KVM under emulation");
-    }
-}
-
-int machine_build(struct machine *machine, struct error *err)
-{
-    while (machine->arch.parts_built < PARTS) {
-        int ret = parts[machine->arch.parts_built].build(machine, err);
-        if (ret < 0) {
-            return ret;
-        }
-        machine->arch.parts_built++;
-    }
-    warn_if_slow(machine);
-    return 0;
-}
-
-void machine_destroy(struct machine *machine)
-{
-    while (machine->arch.parts_built > 0) {
-        unsigned last = --machine->arch.parts_built;
-        if (parts[last].destroy) {
-            parts[last].destroy(machine);
-        }
-    }
-}
 
 /* ---- power-on */
 
 /* Before the first run everything is as it was created: nothing to undo, and no time to lose. */
 static int undo_last_run(struct machine *machine, struct error *err)
 {
-    if (!machine->arch.has_run) {
+    if (!machine->has_run) {
         return 0;
     }
-    for (unsigned i = 0; i < PARTS; i++) {
-        if (parts[i].reset) {
-            parts[i].reset(machine);
-        }
-    }
+    machine_reset_parts(machine);
     return x86_power_on_reset(&machine->vm, err);
 }
 
@@ -338,7 +280,7 @@ static int load(struct machine *machine, struct boot_entry *entry, struct error 
                                        .rsdp = rsdp.raw,
                                        .gigabyte_pages =
                                            x86_cpuid_has_gigabyte_pages(machine->vm.arch.cpuid),
-                                       .ram_is_zero = !machine->arch.has_run};
+                                       .ram_is_zero = !machine->has_run};
     ret = boot_load(&machine->arch.boot, &target, entry, err);
     if (ret == 0) {
         trace_x86_load(machine->options->kernel,
@@ -362,7 +304,7 @@ int machine_reset(struct machine *machine, struct error *err)
     if (ret == 0) {
         ret = x86_vcpu_enter(vm->vcpus[0], &entry, err);
     }
-    machine->arch.has_run = true;
+    machine->has_run = true;
     return ret;
 }
 

@@ -3,8 +3,6 @@
 #ifndef VMM_X86_MACHINE_TYPES_H
 #define VMM_X86_MACHINE_TYPES_H
 
-#include <stdbool.h>
-
 #include "devices/acpi_pm.h"
 #include "devices/pvpanic.h"
 #include "devices/reset_ports.h"
@@ -27,8 +25,6 @@ struct arch_machine {
     struct pvpanic pvpanic;
     struct acpi_pm acpi_pm;
     struct reset_ports reset_ports;
-    unsigned parts_built; /* of the table in machine.c */
-    bool has_run;         /* vCPUs have run since they were created */
 };
 
 #endif
