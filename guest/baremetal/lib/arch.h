@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests ask of an architecture. x86/ implements it; nothing outside that folder knows
- * ports, local APICs or page tables, so that a test written against this header runs anywhere.
+ * What the tests ask of an architecture. x86/ and arm64/ implement it; nothing outside these
+ * folders knows ports, interrupt controllers or page tables, so that a test written against this
+ * header runs anywhere.
  *
  * Guest code runs in the most privileged mode with an identity map: a physical address is a
  * pointer. Some KVMs emulate such code one instruction at a time (microseconds each), so it is
@@ -31,6 +32,9 @@ extern const uint64_t arch_ticks_per_ms;
 
 /* The command line; "" if there is none. At most 255 characters are kept. */
 const char *arch_command_line(void);
+
+/* Where RAM begins. */
+extern const uint64_t arch_memory_base;
 
 /* First address after the RAM that this program lies in. */
 uint64_t arch_memory_end(void);
@@ -76,8 +80,12 @@ void arch_relax(void);
 unsigned arch_interrupt_add(unsigned count, interrupt_handler *handler, void *opaque,
                             unsigned stride);
 
-/* What a device has to write to raise interrupt `number` on `cpu`. */
-struct interrupt_message arch_interrupt_message(unsigned number, unsigned cpu);
+/*
+ * What the device `bdf` has to write to raise interrupt `number` on `cpu`. An interrupt controller
+ * may tell devices apart: the message is for this one only. Those for the numbers that were
+ * reserved together are set up together.
+ */
+struct interrupt_message arch_interrupt_message(unsigned bdf, unsigned number, unsigned cpu);
 
 /*
  * Connect the wire of root bus device `slot`, pin 1 to 4, to interrupt `number` of the first CPU:

@@ -332,7 +332,7 @@ static void message_from_behind(void)
     if (!setup_switch()) {
         return;
     }
-    const struct interrupt_message to = arch_interrupt_message(interrupt_number(), 0);
+    const struct interrupt_message to = arch_interrupt_message(testdev.bdf, interrupt_number(), 0);
 
     taken = 0;
     pci_msi_enable(testdev.bdf, to.address, to.data, 0);

@@ -12,8 +12,8 @@ enum {
     BUFFER_SIZE = 1024,
 };
 
-static const uint64_t FAR_SOURCE = 64 << 20;
-static const uint64_t FAR_DESTINATION = 128 << 20;
+#define FAR_SOURCE      (arch_memory_base + (64 << 20))
+#define FAR_DESTINATION (arch_memory_base + (128 << 20))
 static const uint32_t FAR_LENGTH = 64 << 20;
 
 static struct engine engine;

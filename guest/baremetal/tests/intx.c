@@ -14,16 +14,8 @@ static struct engine engine;
 static struct testdev testdev;
 static unsigned engine_number;
 static volatile unsigned taken;
+static unsigned wired;          /* BDF of the device whose wire is connected */
 static unsigned acknowledge_at; /* the handler lowers the wire when it is entered this often */
-
-static void engine_interrupt(void *unused)
-{
-    (void)unused;
-    taken++;
-    if (taken >= acknowledge_at || taken >= STORM) {
-        mmio_write32(engine.base + DMA_ENGINE_INT_STATUS, DMA_ENGINE_INT_PENDING);
-    }
-}
 
 static unsigned slot_of(unsigned bdf)
 {
@@ -40,6 +32,25 @@ static bool status_bit(unsigned bdf)
     return pci_read(bdf, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT;
 }
 
+/* What nobody lowers is masked in the end: a processor may get to nothing else in between. */
+static void engine_interrupt(void *unused)
+{
+    (void)unused;
+    taken++;
+    if (taken >= acknowledge_at) {
+        mmio_write32(engine.base + DMA_ENGINE_INT_STATUS, DMA_ENGINE_INT_PENDING);
+    }
+    if (taken == STORM) {
+        arch_wire_mask(slot_of(wired), pin_of(wired), true);
+    }
+}
+
+static void connect(unsigned bdf)
+{
+    wired = bdf;
+    arch_wire_connect(slot_of(bdf), pin_of(bdf), engine_number);
+}
+
 /* The engine quiet, INTx enabled in it, its wire connected. */
 static bool setup(void)
 {
@@ -50,7 +61,7 @@ static bool setup(void)
     if (!engine_number) {
         engine_number = arch_interrupt_add(1, engine_interrupt, NULL, 0);
     }
-    arch_wire_connect(slot_of(engine.bdf), pin_of(engine.bdf), engine_number);
+    connect(engine.bdf);
     mmio_write32(engine.base + DMA_ENGINE_INTX_ENABLE, DMA_ENGINE_INTX_ENABLED);
     taken = 0;
     acknowledge_at = 1;
@@ -210,6 +221,7 @@ static void shared_wire(void)
     arch_interrupts(false);
     CHECK(storm);
     mmio_write32(testdev.base + PCI_TESTDEV_INTX, 0);
+    arch_wire_mask(slot_of(wired), pin_of(wired), false);
     arch_interrupts(true); /* one may be on its way */
     test_delay(3000);
     arch_interrupts(false);
@@ -226,16 +238,19 @@ static void wire_by_slot(void)
     if (!setup() || !testdev_open(&testdev, 0, 0)) {
         return;
     }
-    arch_wire_connect(slot_of(testdev.bdf), pin_of(testdev.bdf), engine_number);
+    connect(testdev.bdf);
     mmio_write32(testdev.base + PCI_TESTDEV_INTX, PCI_TESTDEV_INTX_SET);
     arch_interrupts(true);
-    const bool came = WAIT_UNTIL(taken > 0);
+    const bool storm = WAIT_UNTIL(taken >= STORM); /* nobody lowers it */
+    arch_interrupts(false);
+    CHECK(storm);
     mmio_write32(testdev.base + PCI_TESTDEV_INTX, 0);
+    arch_wire_mask(slot_of(wired), pin_of(wired), false);
+    arch_interrupts(true); /* one may be on its way */
     test_delay(3000);
     const unsigned before = taken;
     test_delay(3000);
     arch_interrupts(false);
-    CHECK(came);
     CHECK_EQ(taken, before);
 }
 

@@ -20,9 +20,9 @@ static void count(void *opaque)
     ++*(volatile unsigned *)opaque;
 }
 
-static struct interrupt_message message(unsigned index, unsigned cpu)
+static struct interrupt_message message(unsigned bdf, unsigned index, unsigned cpu)
 {
-    return arch_interrupt_message(first_number + index, cpu);
+    return arch_interrupt_message(bdf, first_number + index, cpu);
 }
 
 static void setup(void)
@@ -42,7 +42,7 @@ static bool setup_engine(void)
     if (!engine_open(&engine, 0, 0)) {
         return false;
     }
-    const struct interrupt_message to = message(0, 0);
+    const struct interrupt_message to = message(engine.bdf, 0, 0);
     pci_msi_enable(engine.bdf, to.address, to.data, 0);
     return true;
 }
@@ -112,7 +112,7 @@ static void rerouted(void)
     if (!setup_engine()) {
         return;
     }
-    const struct interrupt_message to = message(1, 0);
+    const struct interrupt_message to = message(engine.bdf, 1, 0);
 
     pci_msi_enable(engine.bdf, to.address, to.data, 0);
     copy_something();
@@ -129,7 +129,7 @@ static void disabled(void)
     copy_something();
     settle();
     CHECK_EQ(counts[0], 0);
-    const struct interrupt_message to = message(0, 0);
+    const struct interrupt_message to = message(engine.bdf, 0, 0);
     pci_msi_enable(engine.bdf, to.address, to.data, 0);
     settle();
     CHECK_EQ(counts[0], 0); /* what happened while it was off stays unsaid */
@@ -212,7 +212,7 @@ static bool setup_testdev(void)
         return false;
     }
     const unsigned msi = pci_find_capability(testdev.bdf, PCI_CAP_MSI);
-    const struct interrupt_message to = message(0, 0);
+    const struct interrupt_message to = message(testdev.bdf, 0, 0);
     pci_write32(testdev.bdf, msi + 16, 0);
     pci_msi_enable(testdev.bdf, to.address, to.data, 2);
     return true;
@@ -239,7 +239,7 @@ static void two_granted(void)
     if (!setup_testdev()) {
         return;
     }
-    const struct interrupt_message to = message(0, 0);
+    const struct interrupt_message to = message(testdev.bdf, 0, 0);
 
     pci_msi_enable(testdev.bdf, to.address, to.data, 1);
     testdev_ring(&testdev, 3);
@@ -295,7 +295,7 @@ static void other_processor(void)
     if (!setup_engine()) {
         return;
     }
-    const struct interrupt_message to = message(0, 1);
+    const struct interrupt_message to = message(engine.bdf, 0, 1);
 
     stop = false;
     CHECK(arch_cpu_start(1, wait_with_interrupts, NULL));
@@ -321,7 +321,7 @@ static void shoot(void *unused)
 
 static void set_data(unsigned index)
 {
-    pci_write(engine.bdf, DMA_ENGINE_MSI_CAP + 12, 2, message(index, 0).data);
+    pci_write(engine.bdf, DMA_ENGINE_MSI_CAP + 12, 2, message(engine.bdf, index, 0).data);
 }
 
 /* The message changes while copies end: each comes by the old one or by the new one. */

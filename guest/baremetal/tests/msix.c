@@ -17,7 +17,8 @@ static void count(void *opaque)
 
 static void set_vector(unsigned vector, unsigned index)
 {
-    const struct interrupt_message to = arch_interrupt_message(first_number + index, 0);
+    const struct interrupt_message to =
+        arch_interrupt_message(testdev.bdf, first_number + index, 0);
 
     testdev_msix_set(&testdev, vector, to.address, to.data);
 }

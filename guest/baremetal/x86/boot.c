@@ -30,6 +30,7 @@ struct hvm_memory_map_entry {
 /* 2 GHz to 4 GHz is near enough for time-outs. */
 const uint64_t arch_ticks_per_ms = 3000000;
 
+const uint64_t arch_memory_base = 0;
 const uint64_t arch_window32 = 0xe0000000;
 const uint64_t arch_window64 = 0x100000000;
 const uint64_t arch_window_io = 0xc000;

@@ -108,8 +108,9 @@ unsigned arch_interrupt_add(unsigned count, interrupt_handler *handler, void *op
     return FIRST_VECTOR + first;
 }
 
-struct interrupt_message arch_interrupt_message(unsigned number, unsigned cpu)
+struct interrupt_message arch_interrupt_message(unsigned bdf, unsigned number, unsigned cpu)
 {
+    (void)bdf;
     return (struct interrupt_message){LAPIC_BASE | cpu_apic_id(cpu) << 12, number};
 }
 
