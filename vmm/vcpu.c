@@ -347,6 +347,16 @@ static int open_vcpu(struct vcpu *vcpu, struct error *err)
     return 0;
 }
 
+int vcpu_ioctl(struct vcpu *vcpu, unsigned long request, void *argument, const char *name,
+               struct error *err)
+{
+    if (ioctl(vcpu->fd, request, argument) >= 0) {
+        return 0;
+    }
+    int code = -errno;
+    return error_set(err, code, "vCPU %u: %s: %s", vcpu->index, name, strerror(-code));
+}
+
 static int start_thread(struct vcpu *vcpu, struct error *err)
 {
     int ret = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);

@@ -41,6 +41,10 @@ void vcpu_kick(struct vcpu *vcpu);
  */
 void vcpu_crash(struct vcpu *vcpu, const char *reason);
 
+/* An ioctl on the vCPU. Negative errno, with `name` ("KVM_SET_REGS") and the vCPU in the text. */
+int vcpu_ioctl(struct vcpu *vcpu, unsigned long request, void *argument, const char *name,
+               struct error *err);
+
 /* The name of a KVM_EXIT_* value, "KVM_EXIT_IO". */
 const char *vcpu_exit_name(uint32_t reason);
 

@@ -52,17 +52,6 @@ bool arch_kvm_emulates_kernel_mode(int kvm_fd)
 /* ---- life
  * ---------------------------------------------------------------------------------------- */
 
-/* An ioctl on the vCPU; says which one failed. */
-static int vcpu_ioctl(struct vcpu *vcpu, unsigned long request, void *argument, const char *name,
-                      struct error *err)
-{
-    if (ioctl(vcpu->fd, request, argument) >= 0) {
-        return 0;
-    }
-    int code = -errno;
-    return error_set(err, code, "vCPU %u: %s: %s", vcpu->index, name, strerror(-code));
-}
-
 /* The CPU features that a guest gets where the host has them. */
 static const struct {
     int capability;

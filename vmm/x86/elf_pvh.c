@@ -82,24 +82,28 @@ struct elf {
     uint64_t end; /* behind the last loaded byte */
 };
 
-static void take_segment64(struct segment *segment, const Elf64_Phdr *header)
+static void take_segment64(struct segment *segment, const void *bytes)
 {
-    *segment = (struct segment){.type = header->p_type,
-                                .offset = header->p_offset,
-                                .file_size = header->p_filesz,
-                                .address = header->p_paddr,
-                                .memory_size = header->p_memsz,
-                                .alignment = header->p_align};
+    Elf64_Phdr header;
+    memcpy(&header, bytes, sizeof(header));
+    *segment = (struct segment){.type = header.p_type,
+                                .offset = header.p_offset,
+                                .file_size = header.p_filesz,
+                                .address = header.p_paddr,
+                                .memory_size = header.p_memsz,
+                                .alignment = header.p_align};
 }
 
-static void take_segment32(struct segment *segment, const Elf32_Phdr *header)
+static void take_segment32(struct segment *segment, const void *bytes)
 {
-    *segment = (struct segment){.type = header->p_type,
-                                .offset = header->p_offset,
-                                .file_size = header->p_filesz,
-                                .address = header->p_paddr,
-                                .memory_size = header->p_memsz,
-                                .alignment = header->p_align};
+    Elf32_Phdr header;
+    memcpy(&header, bytes, sizeof(header));
+    *segment = (struct segment){.type = header.p_type,
+                                .offset = header.p_offset,
+                                .file_size = header.p_filesz,
+                                .address = header.p_paddr,
+                                .memory_size = header.p_memsz,
+                                .alignment = header.p_align};
 }
 
 /* Where the program headers are, how large each is and how many there are. */
@@ -120,34 +124,35 @@ static int check_table(struct elf *elf, unsigned entry_size, unsigned expected, 
     return 0;
 }
 
-static int read_table64(struct elf *elf, struct error *err)
+/* Read the program headers at `offset`; `take` knows their class. */
+static int read_segments(struct elf *elf, uint64_t offset, unsigned entry_size,
+                         void (*take)(struct segment *segment, const void *bytes),
+                         struct error *err)
 {
-    Elf64_Ehdr header;
-    Elf64_Phdr table[SEGMENTS_MAX];
-    int ret = boot_read(elf->file, 0, &header, sizeof(header), err);
-    ret =
-        ret < 0 ? ret : check_table(elf, header.e_phentsize, sizeof(table[0]), header.e_phnum, err);
-    ret = ret < 0 ? ret
-                  : boot_read(elf->file, header.e_phoff, table, elf->count * sizeof(table[0]), err);
+    uint8_t table[SEGMENTS_MAX * sizeof(Elf64_Phdr)]; /* the larger of the two */
+    int ret = boot_read(elf->file, offset, table, (uint64_t)elf->count * entry_size, err);
     for (unsigned i = 0; ret == 0 && i < elf->count; i++) {
-        take_segment64(&elf->segments[i], &table[i]);
+        take(&elf->segments[i], table + (size_t)i * entry_size);
     }
     return ret;
 }
 
+static int read_table64(struct elf *elf, struct error *err)
+{
+    const unsigned size = sizeof(Elf64_Phdr);
+    Elf64_Ehdr header;
+    int ret = boot_read(elf->file, 0, &header, sizeof(header), err);
+    ret = ret < 0 ? ret : check_table(elf, header.e_phentsize, size, header.e_phnum, err);
+    return ret < 0 ? ret : read_segments(elf, header.e_phoff, size, take_segment64, err);
+}
+
 static int read_table32(struct elf *elf, struct error *err)
 {
+    const unsigned size = sizeof(Elf32_Phdr);
     Elf32_Ehdr header;
-    Elf32_Phdr table[SEGMENTS_MAX];
     int ret = boot_read(elf->file, 0, &header, sizeof(header), err);
-    ret =
-        ret < 0 ? ret : check_table(elf, header.e_phentsize, sizeof(table[0]), header.e_phnum, err);
-    ret = ret < 0 ? ret
-                  : boot_read(elf->file, header.e_phoff, table, elf->count * sizeof(table[0]), err);
-    for (unsigned i = 0; ret == 0 && i < elf->count; i++) {
-        take_segment32(&elf->segments[i], &table[i]);
-    }
-    return ret;
+    ret = ret < 0 ? ret : check_table(elf, header.e_phentsize, size, header.e_phnum, err);
+    return ret < 0 ? ret : read_segments(elf, header.e_phoff, size, take_segment32, err);
 }
 
 static int read_table(struct elf *elf, struct error *err)
