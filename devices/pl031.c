@@ -86,15 +86,27 @@ static void arm_timer(struct pl031 *rtc)
     event_timer_set(&rtc->timer, event_now_ns() + (uint64_t)wait);
 }
 
+/*
+ * Has the counter come by `match` since `seen`? Whoever calls may be late, by the time for which
+ * the process was stopped for instance. A host's clock that was set back has come by nothing.
+ */
+static bool has_reached_match(const struct pl031 *rtc)
+{
+    uint32_t passed = counter(rtc) - rtc->seen;
+    bool went_back = passed > INT32_MAX;
+    return counter(rtc) == rtc->match || (!went_back && rtc->match - rtc->seen <= passed);
+}
+
 static void check_alarm(struct pl031 *rtc)
 {
     if (!rtc->armed) {
         return;
     }
-    if (counter(rtc) == rtc->match) {
+    if (has_reached_match(rtc)) {
         rtc->armed = false;
         rtc->ris = true;
     } else {
+        rtc->seen = counter(rtc);
         arm_timer(rtc);
     }
 }
@@ -136,6 +148,7 @@ static void write_lr(struct pl031 *rtc, uint32_t value)
 {
     rtc->load = value;
     rtc->offset_ns = (int64_t)value * second - rtc->config.clock();
+    rtc->seen = value; /* what was jumped over has not passed */
 }
 
 static void write_locked(struct pl031 *rtc, unsigned offset, uint32_t value)
@@ -144,6 +157,7 @@ static void write_locked(struct pl031 *rtc, unsigned offset, uint32_t value)
     case MR:
         rtc->match = value;
         rtc->armed = true;
+        rtc->seen = counter(rtc);
         break;
     case LR:
         write_lr(rtc, value);

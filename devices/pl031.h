@@ -38,6 +38,7 @@ struct pl031 {
     uint32_t match;
     uint32_t load; /* what was last written to LR */
     bool armed;    /* the counter has not reached `match` since that was written */
+    uint32_t seen; /* the counter when that was last looked at, while armed */
     bool imsc;
     bool ris;
     bool level; /* of the interrupt pin */

@@ -225,6 +225,39 @@ static void the_alarm_can_be_masked(void **state)
     assert_false(pin(rig));
 }
 
+/* The process stood still while the alarm's second came and went: late is better than never. */
+static void an_alarm_that_was_slept_through_comes(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, IMSC, 1);
+    put(rig, MR, start_s + 5);
+    now_ns += 7 * second;
+    pl031_timer_expired(&rig->rtc);
+    assert_true(pin(rig));
+    put(rig, ICR, 1);
+    put(rig, MR, start_s + 6); /* behind us: not before the counter has wrapped */
+    now_ns += second;
+    pl031_timer_expired(&rig->rtc);
+    assert_false(pin(rig));
+}
+
+/* Time that was jumped over has not passed, by the guest's hand or the host's. */
+static void an_alarm_that_was_jumped_over_does_not_come(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, IMSC, 1);
+    put(rig, MR, start_s + 5);
+    put(rig, LR, start_s + 10);
+    assert_false(pin(rig));
+    put(rig, LR, start_s);
+    now_ns -= 100 * second; /* the host's clock is set back */
+    pl031_timer_expired(&rig->rtc);
+    assert_false(pin(rig));
+    now_ns += 105 * second;
+    pl031_timer_expired(&rig->rtc);
+    assert_true(pin(rig));
+}
+
 static void setting_the_time_may_reach_the_alarm(void **state)
 {
     struct rig *rig = *state;
@@ -249,6 +282,8 @@ int main(void)
         TEST(the_default_clock_is_the_hosts),
         TEST(two_at_one_place_are_refused),
         TEST(the_alarm_can_be_masked),
+        TEST(an_alarm_that_was_slept_through_comes),
+        TEST(an_alarm_that_was_jumped_over_does_not_come),
         TEST(setting_the_time_may_reach_the_alarm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
