@@ -33,7 +33,6 @@ static int set_level(struct irq_chip *chip, uint32_t gsi, bool level)
 
 static int commit(struct kvm_irq *irq)
 {
-    irq->table_writes++;
     return ioctl(irq->vm_fd, KVM_SET_GSI_ROUTING, irq->table) < 0 ? -errno : 0;
 }
 
@@ -286,11 +285,8 @@ int kvm_irq_init(struct kvm_irq *irq, int vm_fd, uint32_t pins, struct error *er
     if (capacity <= 0) {
         return error_set(err, -ENOTSUP, "/dev/kvm: no interrupt routing (KVM_CAP_IRQ_ROUTING)");
     }
-    *irq = (struct kvm_irq){.chip.ops = &kvm_irq_ops,
-                            .vm_fd = vm_fd,
-                            .msi_first = pins,
-                            .capacity = (uint32_t)capacity,
-                            .allocated = 64};
+    *irq = (struct kvm_irq){
+        .chip.ops = &kvm_irq_ops, .vm_fd = vm_fd, .capacity = (uint32_t)capacity, .allocated = 64};
     pthread_mutex_init(&irq->lock, NULL);
     irq->table = calloc(1, sizeof(*irq->table) + irq->allocated * sizeof(irq->table->entries[0]));
     irq->gsi_in_use = calloc((irq->capacity + 31) / 32, sizeof(uint32_t));

@@ -36,13 +36,11 @@ struct kvm_irq {
     uint32_t line_flags; /* added to the GSI in KVM_IRQ_LINE (arm64: the kind of interrupt) */
     bool msi_device_ids; /* entries carry the requester id (KVM_CAP_MSI_DEVID) */
     struct kvm_irq_frame frame;
-    uint32_t msi_first;            /* first GSI without a pin */
     uint32_t capacity;             /* how many entries KVM takes */
     pthread_mutex_t lock;          /* guards what follows; a leaf */
     struct kvm_irq_routing *table; /* room for `allocated` entries */
     uint32_t allocated;
-    uint32_t *gsi_in_use;  /* a bit a GSI, from msi_first up */
-    uint64_t table_writes; /* how often KVM was given the table, for tests and `info irq` */
+    uint32_t *gsi_in_use; /* a bit a GSI; the pins' are set for good */
 };
 
 /*
