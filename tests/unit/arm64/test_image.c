@@ -38,6 +38,8 @@ struct rig {
     uint8_t image[IMAGE_SIZE];
 };
 
+#include "tests/unit/boot_fixture.h"
+
 static void put16(uint8_t *to, uint16_t value)
 {
     memcpy(to, &value, sizeof(value));
@@ -78,10 +80,7 @@ static int set_up(void **state)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
     assert_non_null(rig);
-    rig->kernel_fd = memfd_create("kernel", 0);
-    rig->initrd_fd = memfd_create("initrd", 0);
-    snprintf(rig->kernel_path, sizeof(rig->kernel_path), "/proc/self/fd/%d", rig->kernel_fd);
-    snprintf(rig->initrd_path, sizeof(rig->initrd_path), "/proc/self/fd/%d", rig->initrd_fd);
+    open_files(rig);
     assert_int_equal(arm64_memory_map_init(&rig->map, RAM, 40, true, &rig->err), 0);
     assert_int_equal(guest_memory_add(&rig->memory, gpa(ARM64_RAM_BASE), RAM, false, &rig->err), 0);
     rig->target = (struct boot_target){.memory = &rig->memory, .map = &rig->map};
@@ -90,53 +89,9 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    struct rig *rig = *state;
-    boot_close(&rig->boot);
-    guest_memory_destroy(&rig->memory);
-    close(rig->kernel_fd);
-    close(rig->initrd_fd);
-    free(rig);
-    return 0;
-}
-
-static void put_file(int fd, const void *data, size_t length)
-{
-    assert_int_equal(ftruncate(fd, 0), 0);
-    assert_int_equal(pwrite(fd, data, length, 0), (ssize_t)length);
-}
-
-/* Open and load; 0 or the error. */
-static int load(struct rig *rig, const char *initrd, const char *append)
-{
-    boot_close(&rig->boot);
-    rig->err.text[0] = '\0';
-    int ret = boot_open(&rig->boot, rig->kernel_path, initrd, append, &rig->err);
-    return ret < 0 ? ret : boot_load(&rig->boot, &rig->target, &rig->entry, &rig->err);
-}
-
-static int load_kernel(struct rig *rig, const void *data, size_t length)
-{
-    put_file(rig->kernel_fd, data, length);
-    return load(rig, NULL, NULL);
-}
-
 static int load_image(struct rig *rig)
 {
     return load_kernel(rig, rig->image, IMAGE_SIZE);
-}
-
-/* The error is one line that begins with option and file and contains `reason`. */
-static void expect_error(struct rig *rig, int ret, const char *reason)
-{
-    char start[64];
-    snprintf(start, sizeof(start), "--kernel %s: ", rig->kernel_path);
-    assert_true(ret < 0);
-    if (strncmp(rig->err.text, start, strlen(start)) != 0 || !strstr(rig->err.text, reason) ||
-        strchr(rig->err.text, '\n')) {
-        fail_msg("\"%s\" does not say \"%s\"", rig->err.text, reason);
-    }
 }
 
 static void *guest(struct rig *rig, uint64_t address, size_t length)
