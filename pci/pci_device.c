@@ -33,6 +33,7 @@ struct pci_device *pci_device_new(struct pci_host *host, const struct pci_device
     device->clear_mask = arrays + (size_t)2 * PCI_CONFIG_SIZE;
     device->reset_config = arrays + (size_t)3 * PCI_CONFIG_SIZE;
     device->dma.memory = host->memory;
+    device->dma.iommu = host->iommu;
     pthread_mutex_init(&device->lock, NULL);
     return device;
 }

@@ -45,6 +45,7 @@ struct pci_host {
     uint64_t pio_base; /* what is added to an I/O BAR's address to get its place there (x86: 0) */
     struct irq_chip *irq;
     const struct guest_memory *memory;
+    struct iommu *iommu;         /* between every device and memory; NULL: nothing is */
     uint32_t intx_gsi[PCI_PINS]; /* GSI of root bus wire 0-3 (INTA of slot 0, 4, 8...) */
     struct pci_bus root;
     /*
@@ -75,6 +76,7 @@ struct pci_host_config {
     uint64_t pio_base; /* where I/O address 0 lies on `pio` */
     struct irq_chip *irq;
     const struct guest_memory *memory;
+    struct iommu *iommu; /* that all devices' DMA and messages go through; NULL: none */
     uint32_t intx_gsi[PCI_PINS];
     uint64_t ecam_base;
     unsigned ecam_buses; /* 1 to 256; 1 MiB each */

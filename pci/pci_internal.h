@@ -143,12 +143,17 @@ void pci_intx_update(struct pci_device *device);
 
 /* ---- pci_msi.c and pci_msix.c; all with device->lock held */
 
-/* Make one vector's route say `message`; NULL: the vector is masked. False: it has none. */
-bool pci_vector_route(struct pci_device *device, struct msi_route *route, unsigned vector,
+/*
+ * Make one vector's route say `message`; NULL: the vector is masked. Behind an IOMMU only the
+ * latter: there a message's way is found when it is sent.
+ */
+void pci_vector_route(struct pci_device *device, struct msi_route *route, unsigned vector,
                       const struct msi_message *message);
 
-/* Send what a vector stands for, if the function may write at all. */
-void pci_vector_send(struct pci_device *device, struct msi_route *route, unsigned vector);
+/* Send what a vector stands for, `message` as software wrote it, if the function may write at all.
+ */
+void pci_vector_send(struct pci_device *device, struct msi_route *route, unsigned vector,
+                     const struct msi_message *message);
 
 /* Give back the routes of vectors first to end - 1. */
 void pci_vectors_release(struct pci_device *device, struct msi_route *routes, unsigned first,

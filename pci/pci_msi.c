@@ -14,6 +14,10 @@
  * change, taken out of the table while masked, and given back when MSI is disabled. What the entry
  * already says is not written again.
  *
+ * A message is a memory write by the device. Behind an IOMMU its address is translated like that of
+ * any other, at each message, so that the route follows when the guest changes the translation; the
+ * entry is not known, and not made, before the first one.
+ *
  * All of it is guarded by device->lock.
  */
 #include <errno.h>
@@ -69,8 +73,9 @@ static bool is_up_to_date(const struct pci_device *device, const struct msi_rout
            route->device_id == atomic_load(&device->dma.requester_id);
 }
 
-bool pci_vector_route(struct pci_device *device, struct msi_route *route, unsigned vector,
-                      const struct msi_message *message)
+/* Make the entry say this, or with NULL be away. */
+static bool update_route(struct pci_device *device, struct msi_route *route, unsigned vector,
+                         const struct msi_message *message)
 {
     if (is_up_to_date(device, route, message)) {
         return route->routed;
@@ -89,17 +94,46 @@ bool pci_vector_route(struct pci_device *device, struct msi_route *route, unsign
     return ret == 0;
 }
 
-void pci_vector_send(struct pci_device *device, struct msi_route *route, unsigned vector)
+void pci_vector_route(struct pci_device *device, struct msi_route *route, unsigned vector,
+                      const struct msi_message *message)
 {
-    const char *outcome = "sent";
+    if (!message || !device->dma.iommu) {
+        (void)update_route(device, route, vector, message);
+    }
+}
+
+/*
+ * The write that a message is, translated; the route follows it. Returns why it gets nowhere, or
+ * NULL.
+ */
+static const char *route_translated(struct pci_device *device, struct msi_route *route,
+                                    unsigned vector, const struct msi_message *message)
+{
+    gpa_t address;
+    if (dma_translate(&device->dma, iova(message->address), DMA_TO_MEMORY, &address) < 0) {
+        return "dropped: the IOMMU does not translate its address";
+    }
+    const struct msi_message translated = {.address = address.raw, .data = message->data};
+    (void)update_route(device, route, vector, &translated);
+    return NULL;
+}
+
+void pci_vector_send(struct pci_device *device, struct msi_route *route, unsigned vector,
+                     const struct msi_message *message)
+{
+    const char *fault = NULL;
     if (!atomic_load(&device->dma.bus_master)) {
-        outcome = "dropped: bus mastering is off";
-    } else if (!route->routed) {
-        outcome = "dropped: no route";
-    } else {
+        fault = "dropped: bus mastering is off";
+    } else if (device->dma.iommu) {
+        fault = route_translated(device, route, vector, message);
+    }
+    if (!fault && !route->routed) {
+        fault = "dropped: no route";
+    }
+    if (!fault) {
         irq_msi_raise(device->host->irq, route);
     }
-    trace_pci_msi_notify(device->name, vector, outcome);
+    trace_pci_msi_notify(device->name, vector, fault ? fault : "sent");
 }
 
 void pci_vectors_release(struct pci_device *device, struct msi_route *routes, unsigned first,
@@ -254,7 +288,7 @@ static void update_vector(struct pci_device *device, unsigned vector)
     if (device->msi.maskable &&
         pci_config_get(device, pending_register(&device->msi), 4) >> vector & 1) {
         set_pending(device, vector, false);
-        pci_vector_send(device, route, vector);
+        pci_vector_send(device, route, vector, &message);
     }
 }
 
@@ -290,5 +324,6 @@ void pci_msi_notify(struct pci_device *device, unsigned vector)
         trace_pci_msi_notify(device->name, vector, "pending");
         return;
     }
-    pci_vector_send(device, &device->msi.routes[vector], vector);
+    struct msi_message message = message_of(device, vector);
+    pci_vector_send(device, &device->msi.routes[vector], vector, &message);
 }

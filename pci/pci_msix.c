@@ -88,7 +88,7 @@ static void update_vector(struct pci_device *device, unsigned vector)
     struct msi_message message = message_of(device, vector);
     pci_vector_route(device, route, vector, &message);
     if (take_pending(device, vector)) {
-        pci_vector_send(device, route, vector);
+        pci_vector_send(device, route, vector, &message);
     }
 }
 
@@ -124,7 +124,8 @@ void pci_msix_notify(struct pci_device *device, unsigned vector)
         trace_pci_msi_notify(device->name, vector, "pending");
         return;
     }
-    pci_vector_send(device, &device->msix.routes[vector], vector);
+    struct msi_message message = message_of(device, vector);
+    pci_vector_send(device, &device->msix.routes[vector], vector, &message);
 }
 
 /* ---- accesses to the BAR */

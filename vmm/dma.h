@@ -27,12 +27,11 @@
 
 #include "vmm/address.h"
 #include "vmm/guest_memory.h"
-
-/* Seen from the device: DMA_FROM_MEMORY reads guest RAM, DMA_TO_MEMORY writes it. */
-enum dma_direction { DMA_FROM_MEMORY = 1, DMA_TO_MEMORY = 2 };
+#include "vmm/iommu.h"
 
 struct dma_space {
     const struct guest_memory *memory;
+    struct iommu *iommu;           /* NULL: bus addresses are guest physical addresses */
     atomic_bool bus_master;        /* every bus master enable on the way up is set */
     _Atomic uint16_t requester_id; /* bus << 8 | device << 3 | function, as the guest numbered it */
 };
@@ -41,6 +40,7 @@ struct dma_space {
 struct dma_mapping {
     void *host;
     uint64_t length;
+    unsigned phase; /* of the IOMMU, which waits for the end of mappings: see vmm/iommu.h */
 };
 
 /*
@@ -52,6 +52,13 @@ int dma_map(struct dma_space *space, iova_t address, uint64_t length, enum dma_d
 
 /* Give a mapping back. */
 void dma_unmap(struct dma_space *space, struct dma_mapping *mapping);
+
+/*
+ * Where a write to `address`, or a read, would arrive, be there RAM or not: for messages to the
+ * interrupt controller, which KVM has. -EACCES, -EFAULT.
+ */
+int dma_translate(struct dma_space *space, iova_t address, enum dma_direction direction,
+                  gpa_t *translated);
 
 /*
  * Copy `length` bytes from or to memory. When they fail, a part may have been copied. Data written

@@ -308,6 +308,14 @@ static int take_dma_engine(struct options *options, const char *value, struct er
 
 /* ---- the machine */
 
+/* Which kinds there are, the machine knows. */
+static int take_iommu(struct options *options, const char *value, struct error *err)
+{
+    (void)err;
+    options->iommu = value != NULL ? value : "auto";
+    return 0;
+}
+
 /* Several --machine are one list. */
 static int take_machine(struct options *options, const char *value, struct error *err)
 {
@@ -354,6 +362,9 @@ static const struct option_spec option_table[] = {
      "plug in a PCI device; may be repeated;\n--device help lists the devices, --device\nNAME,help "
      "the properties of one; a comma in a\nvalue is written twice",
      take_device},
+    {"iommu", 0, MAY_HAVE_ARGUMENT, "KIND",
+     "an IOMMU between PCI devices and memory; KIND:\nsmmuv3, arm64's own (x86 has none yet)",
+     take_iommu},
     {"machine", 0, NEEDS_ARGUMENT, "PROP=VALUE[,...]",
      "set properties of the machine itself;\n--machine help lists them", take_machine},
     {"hugetlb", 0, NO_ARGUMENT, NULL, "guest RAM from the reserved huge pages", take_hugetlb},

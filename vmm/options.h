@@ -48,6 +48,7 @@ struct options {
     const char *trace; /* globs; several are joined by a comma */
     const char *trace_file;
     const char *dump_dtb; /* file to write the device tree to, instead of running; NULL: run */
+    const char *iommu;    /* its kind, "auto" for the machine's own; NULL: none */
     struct device_option machine;
     struct device_option *devices;
     size_t device_count;

@@ -119,6 +119,90 @@
       (unsigned reg, unsigned size, uint64_t value), reg, size, value)                             \
     X(gicv2m_write, "reg=0x%03x size=%u value=0x%" PRIx64,                                         \
       (unsigned reg, unsigned size, uint64_t value), reg, size, value)                             \
+    /* devices/iommu/smmuv3.c */                                                                   \
+    X(smmuv3_read_mmio, "addr: 0x%" PRIx64 " val:0x%" PRIx64 " size: 0x%x(%u)",                    \
+      (uint64_t address, uint64_t value, unsigned size, unsigned result),                          \
+      address, value, size, result)                                                                \
+    X(smmuv3_write_mmio, "addr: 0x%" PRIx64 " val:0x%" PRIx64 " size: 0x%x(%u)",                   \
+      (uint64_t address, uint64_t value, unsigned size, unsigned result),                          \
+      address, value, size, result)                                                                \
+    X(smmuv3_trigger_irq, "irq=%u", (unsigned irq), irq)                                           \
+    X(smmuv3_write_gerror, "toggled=0x%x, new GERROR=0x%x",                                        \
+      (unsigned toggled, unsigned gerror), toggled, gerror)                                        \
+    X(smmuv3_write_gerrorn, "acked=0x%x, new GERRORN=0x%x",                                        \
+      (unsigned acked, unsigned gerrorn), acked, gerrorn)                                          \
+    X(smmuv3_record_event, "%s sid=0x%x", (const char *type, unsigned sid), type, sid)             \
+    X(smmuv3_event_lost, "%s sid=0x%x: %s",                                                        \
+      (const char *type, unsigned sid, const char *why), type, sid, why)                           \
+    X(smmuv3_cmdq_consume, "prod=%u cons=%u prod.wrap=%u cons.wrap=%u",                            \
+      (unsigned prod, unsigned cons, unsigned prod_wrap, unsigned cons_wrap),                      \
+      prod, cons, prod_wrap, cons_wrap)                                                            \
+    X(smmuv3_cmdq_opcode, "<--- %s", (const char *opcode), opcode)                                 \
+    X(smmuv3_cmdq_consume_out, "prod:%u, cons:%u, prod_wrap:%u, cons_wrap:%u",                     \
+      (unsigned prod, unsigned cons, unsigned prod_wrap, unsigned cons_wrap),                      \
+      prod, cons, prod_wrap, cons_wrap)                                                            \
+    X(smmuv3_cmdq_consume_error, "Error on %s command execution: %u",                              \
+      (const char *opcode, unsigned error), opcode, error)                                         \
+    X(smmuv3_unhandled_cmd, "Unhandled command type=%u", (unsigned type), type)                    \
+    X(smmuv3_cmdq_cfgi_ste, "streamid= 0x%x", (unsigned sid), sid)                                 \
+    X(smmuv3_cmdq_cfgi_ste_range, "start=0x%x - end=0x%x",                                         \
+      (unsigned start, unsigned end), start, end)                                                  \
+    X(smmuv3_cmdq_cfgi_cd, "sid=0x%x", (unsigned sid), sid)                                        \
+    X(smmuv3_cmdq_tlbi_nh, "%s", (const char *opcode), opcode)                                     \
+    X(smmuv3_cmdq_tlbi_nh_asid, "asid=%u", (unsigned asid), asid)                                  \
+    X(smmuv3_s1_range_inval,                                                                       \
+      "vmid=%u asid=%d addr=0x%" PRIx64 " tg=%u num_pages=0x%" PRIx64 " ttl=%u leaf=%u",           \
+      (unsigned vmid, int asid, uint64_t address, unsigned tg, uint64_t pages, unsigned ttl,       \
+       unsigned leaf), vmid, asid, address, tg, pages, ttl, leaf)                                  \
+    X(smmuv3_find_ste, "sid=0x%x features:0x%x, sid_split:0x%x",                                   \
+      (unsigned sid, unsigned features, unsigned split), sid, features, split)                     \
+    X(smmuv3_find_ste_2lvl,                                                                        \
+      "strtab_base:0x%" PRIx64 " l1ptr:0x%" PRIx64 " l1_off:0x%x, l2ptr:0x%" PRIx64                \
+      " l2_off:0x%x max_l2_ste:%u",                                                                \
+      (uint64_t base, uint64_t l1ptr, unsigned l1_off, uint64_t l2ptr, unsigned l2_off,            \
+       unsigned max), base, l1ptr, l1_off, l2ptr, l2_off, max)                                     \
+    X(smmuv3_get_ste, "STE addr: 0x%" PRIx64, (uint64_t address), address)                         \
+    X(smmuv3_get_cd, "CD addr: 0x%" PRIx64, (uint64_t address), address)                           \
+    X(smmuv3_decode_cd, "oas=%u", (unsigned oas), oas)                                             \
+    X(smmuv3_decode_cd_tt, "TT[%u]:tsz:%u ttb:0x%" PRIx64 " granule_sz:%u had:%u",                 \
+      (unsigned table, unsigned tsz, uint64_t ttb, unsigned granule, unsigned had),                \
+      table, tsz, ttb, granule, had)                                                               \
+    X(smmuv3_config_cache_hit, "Config cache HIT for sid=0x%x (hits=%u, misses=%u, hit rate=%u)",  \
+      (unsigned sid, unsigned hits, unsigned misses, unsigned rate), sid, hits, misses, rate)      \
+    X(smmuv3_config_cache_miss,                                                                    \
+      "Config cache MISS for sid=0x%x (hits=%u, misses=%u, hit rate=%u)",                          \
+      (unsigned sid, unsigned hits, unsigned misses, unsigned rate), sid, hits, misses, rate)      \
+    X(smmuv3_config_cache_inv, "Config cache INV for sid=0x%x", (unsigned sid), sid)               \
+    X(smmuv3_translate_disable,                                                                    \
+      "%s sid=0x%x bypass (smmu disabled) iova:0x%" PRIx64 " is_write=%u",                         \
+      (const char *name, unsigned sid, uint64_t address, unsigned is_write),                       \
+      name, sid, address, is_write)                                                                \
+    X(smmuv3_translate_bypass, "%s sid=0x%x STE bypass iova:0x%" PRIx64 " is_write=%u",            \
+      (const char *name, unsigned sid, uint64_t address, unsigned is_write),                       \
+      name, sid, address, is_write)                                                                \
+    X(smmuv3_translate_abort, "%s sid=0x%x abort on iova:0x%" PRIx64 " is_write=%u",               \
+      (const char *name, unsigned sid, uint64_t address, unsigned is_write),                       \
+      name, sid, address, is_write)                                                                \
+    X(smmuv3_translate_success,                                                                    \
+      "%s sid=0x%x iova=0x%" PRIx64 " translated=0x%" PRIx64 " perm=0x%x",                         \
+      (const char *name, unsigned sid, uint64_t address, uint64_t translated, unsigned perm),      \
+      name, sid, address, translated, perm)                                                        \
+    X(smmu_get_pte, "baseaddr=0x%" PRIx64 " index=0x%x, pteaddr=0x%" PRIx64 ", pte=0x%" PRIx64,    \
+      (uint64_t base, unsigned index, uint64_t address, uint64_t pte), base, index, address, pte)  \
+    X(smmu_iotlb_lookup_hit,                                                                       \
+      "IOTLB cache HIT asid=%u addr=0x%" PRIx64 " hit=%u miss=%u hit rate=%u",                     \
+      (unsigned asid, uint64_t address, unsigned hits, unsigned misses, unsigned rate),            \
+      asid, address, hits, misses, rate)                                                           \
+    X(smmu_iotlb_lookup_miss,                                                                      \
+      "IOTLB cache MISS asid=%u addr=0x%" PRIx64 " hit=%u miss=%u hit rate=%u",                    \
+      (unsigned asid, uint64_t address, unsigned hits, unsigned misses, unsigned rate),            \
+      asid, address, hits, misses, rate)                                                           \
+    X(smmu_iotlb_insert, "IOTLB ++ asid=%u addr=0x%" PRIx64 " tg=%u level=%u",                     \
+      (unsigned asid, uint64_t address, unsigned tg, unsigned level), asid, address, tg, level)    \
+    X(smmu_iotlb_inv_all, "IOTLB invalidate %s", (const char *scope), scope)                       \
+    X(smmu_iotlb_inv_asid, "IOTLB invalidate asid=%u", (unsigned asid), asid)                      \
+    X(smmu_iotlb_inv_iova, "IOTLB invalidate asid=%d addr=0x%" PRIx64,                             \
+      (int asid, uint64_t address), asid, address)                                                 \
     /* vmm/arm64/ */                                                                               \
     X(arm64_load, "%s format=%s entry=0x%" PRIx64 " dtb=0x%" PRIx64 " initrd=0x%" PRIx64,          \
       (const char *file, const char *format, uint64_t entry, uint64_t dtb, uint64_t initrd),       \

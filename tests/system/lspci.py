@@ -5,7 +5,9 @@ import re
 
 
 # Where MSIs are written: to the local APICs, or the ITS or GICv2m frame. `arch` is set by the caller.
+# Behind an IOMMU, in a domain of the device's own, Linux maps the frame at the top of the first 4 GiB.
 MSI_TARGETS = {"x86": "fee[0-9a-f]{5}", "arm64": "(08090040|08020040)"}
+MSI_IOVA = "ffff[0-9a-f]040"
 arch = "x86"
 
 
@@ -17,7 +19,7 @@ def block_of(text, slot):
     return ""
 
 
-def fields(integrated):
+def fields(integrated, msi_target):
     """(what, regular expression) for each field; from the device's reference page."""
     express = r"Root Complex Integrated Endpoint" if integrated else r"Endpoint"
     yield "identity", r"^\S+ Class 00ff: Device 1234:3456 \(rev 10\)$"
@@ -31,17 +33,22 @@ def fields(integrated):
     yield "device capabilities", r"^\t\tDevCap:\tMaxPayload \d+ bytes, PhantFunc 0"
     yield "function level reset", r"FLReset\+"
     yield "MSI", r"^\tCapabilities: \[40\] MSI: Enable\+ Count=1/1 Maskable- 64bit\+$"
-    yield "MSI address", rf"^\t\tAddress: 00000000{MSI_TARGETS[arch]}  Data: [0-9a-f]{{4}}$"
+    yield "MSI address", rf"^\t\tAddress: 00000000{msi_target}  Data: [0-9a-f]{{4}}$"
     yield "driver", r"^\tKernel driver in use: dma_engine$"
 
 
-def check_engine(text, slot, integrated):
-    """Yields (name, why-not-or-None) for each field of the engine at `slot`."""
+def check_engine(text, slot, integrated, iommu=None):
+    """Yields (name, why-not-or-None) for each field of the engine at `slot`.
+
+    iommu: None, "translated" or "passthrough".
+    """
     block = block_of(text, slot)
     yield f"lspci shows {slot}", None if block else f"no {slot} in {text[:300]!r}"
-    for name, pattern in fields(integrated):
+    for name, pattern in fields(integrated, MSI_IOVA if iommu == "translated" else MSI_TARGETS[arch]):
         found = re.search(pattern, block, re.M)
         yield f"lspci {slot}: {name}", None if found else f"{pattern!r} is not in {block!r}"
+    grouped = re.search(r"^\tIOMMU group: \d+$", block, re.M) is not None
+    yield f"lspci {slot}: IOMMU group", None if grouped == (iommu is not None) else f"{block!r}"
     regions = re.findall(r"^\tRegion (\d)", block, re.M)
     yield f"lspci {slot}: one BAR", None if regions == ["0"] else f"regions {regions}"
     capabilities = re.findall(r"^\tCapabilities: \[([0-9a-f]+)", block, re.M)

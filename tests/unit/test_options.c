@@ -262,7 +262,7 @@ static void unknown_options_suggest_a_near_one(void **state)
     ASSERT_REFUSED("--mem: unknown option; did you mean --memory?", "--mem=1G");
     ASSERT_REFUSED("--dmaengine: unknown option; did you mean --dma-engine?", "--dmaengine");
     ASSERT_REFUSED("--spm: unknown option (--help lists them)", "--spm", "2");
-    ASSERT_REFUSED("--iommu: unknown option (--help lists them)", "--iommu");
+    ASSERT_REFUSED("--virtio: unknown option (--help lists them)", "--virtio");
     ASSERT_REFUSED("--monitor: unknown option (--help lists them)", "--monitor=x");
     ASSERT_REFUSED("--gdb: unknown option (--help lists them)", "--gdb", ":1234");
     ASSERT_REFUSED("-x: unknown option (--help lists them)", "-x");

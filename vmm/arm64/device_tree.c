@@ -13,8 +13,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "devices/iommu/smmuv3.h"
+
 /* Nodes that others refer to. */
-enum { PHANDLE_GIC = 1, PHANDLE_MSI = 2, PHANDLE_CLOCK = 3, PHANDLE_CPU0 = 0x100 };
+enum {
+    PHANDLE_GIC = 1,
+    PHANDLE_MSI = 2,
+    PHANDLE_CLOCK = 3,
+    PHANDLE_SMMU = 4,
+    PHANDLE_CPU0 = 0x100
+};
 
 /* An interrupt's kind and trigger in three cells; Arm's GIC binding. */
 enum { SPI = 0, PPI = 1, EDGE_RISING = 1, LEVEL_HIGH = 4, PPI_CPUS_SHIFT = 8 };
@@ -297,6 +305,26 @@ static void add_pl031(struct tree *tree)
     end(tree);
 }
 
+/* Its interrupts are pulses. One cell says who asks: a StreamID. */
+static void add_smmu(struct tree *tree, const struct device_tree_config *config)
+{
+    const uint32_t spi = ARM64_GSI_SMMU - ARM64_SPI;
+    if (!config->has_smmu) {
+        return;
+    }
+    begin_at(tree, "smmuv3", ARM64_SMMU_BASE);
+    add_text(tree, "compatible", "arm,smmu-v3");
+    ADD_CELLS(tree, "reg", CELLS(ARM64_SMMU_BASE), CELLS(SMMUV3_SIZE));
+    ADD_CELLS(tree, "interrupts", SPI, spi + SMMUV3_IRQ_EVENTQ, EDGE_RISING, SPI,
+              spi + SMMUV3_IRQ_PRIQ, EDGE_RISING, SPI, spi + SMMUV3_IRQ_CMD_SYNC, EDGE_RISING, SPI,
+              spi + SMMUV3_IRQ_GERROR, EDGE_RISING);
+    ADD_TEXTS(tree, "interrupt-names", "eventq\0priq\0cmdq-sync\0gerror");
+    add_empty(tree, "dma-coherent");
+    ADD_CELLS(tree, "#iommu-cells", 1);
+    ADD_CELLS(tree, "phandle", PHANDLE_SMMU);
+    end(tree);
+}
+
 /* ---- PCI
  * ----------------------------------------------------------------------------------------- */
 
@@ -373,6 +401,9 @@ static void add_pcie(struct tree *tree, const struct device_tree_config *config)
     } else {
         ADD_CELLS(tree, "msi-parent", PHANDLE_MSI);
     }
+    if (config->has_smmu) { /* a function's StreamID is its requester id */
+        ADD_CELLS(tree, "iommu-map", 0, PHANDLE_SMMU, 0, 0x10000);
+    }
     end(tree);
 }
 
@@ -397,6 +428,7 @@ static void add_root(struct tree *tree, const struct device_tree_config *config)
     add_clock(tree);
     add_pl011(tree);
     add_pl031(tree);
+    add_smmu(tree, config);
     add_pcie(tree, config);
     end(tree);
 }

@@ -23,6 +23,7 @@ struct device_tree_config {
     unsigned gic_version; /* 2 or 3 */
     bool has_its;         /* otherwise there is a GICv2m frame */
     bool has_pmu;
+    bool has_smmu;
     uint8_t seed[64]; /* random; for the kernel's random number generator and its own address */
 };
 

@@ -99,17 +99,18 @@ static void destroy_irqchip(struct machine *machine)
 
 static int build_gicv2m(struct machine *machine, struct error *err)
 {
+    const uint32_t count = machine->options->iommu ? ARM64_MSI_COUNT_WITH_SMMU : ARM64_MSI_COUNT;
     const struct gicv2m_config config = {.bus = &machine->vm.mmio,
                                          .base = ARM64_GICV2M_BASE,
                                          .irq = &machine->vm.irq.chip,
                                          .first = ARM64_GSI_MSI,
-                                         .count = ARM64_MSI_COUNT};
+                                         .count = count};
     if (machine->arch.irqchip.has_its) {
         return 0;
     }
     machine->vm.irq.frame = (struct kvm_irq_frame){.address = ARM64_GICV2M_BASE + GICV2M_SETSPI,
                                                    .first_data = ARM64_GSI_MSI,
-                                                   .count = ARM64_MSI_COUNT,
+                                                   .count = count,
                                                    .first_pin = ARM64_GSI_MSI - ARM64_SPI};
     return gicv2m_init(&machine->arch.gicv2m, &config, err);
 }
@@ -167,6 +168,38 @@ static void reset_serial(struct machine *machine)
     pl011_reset(&machine->arch.serial);
 }
 
+/* ---- 9050000: the IOMMU, if one is asked for, in front of everything on PCI */
+
+static int build_iommu(struct machine *machine, struct error *err)
+{
+    const struct smmuv3_config config = {.bus = &machine->vm.mmio,
+                                         .base = ARM64_SMMU_BASE,
+                                         .irq = &machine->vm.irq.chip,
+                                         .gsi = ARM64_GSI_SMMU,
+                                         .memory = &machine->vm.memory};
+    const char *kind = machine->options->iommu;
+    if (!kind) {
+        return 0;
+    }
+    if (strcmp(kind, "auto") != 0 && strcmp(kind, "smmuv3") != 0) {
+        return error_set(err, -EINVAL, "--iommu=%s: an arm64 machine has only smmuv3", kind);
+    }
+    return smmuv3_create(&machine->arch.smmu, &config, err);
+}
+
+static void destroy_iommu(struct machine *machine)
+{
+    smmuv3_destroy(machine->arch.smmu);
+    machine->arch.smmu = NULL;
+}
+
+static void reset_iommu(struct machine *machine)
+{
+    if (machine->arch.smmu) {
+        smmuv3_reset(machine->arch.smmu);
+    }
+}
+
 /* ---- 10000000, and above RAM: PCI. Its devices come from the command line */
 
 static int build_pci(struct machine *machine, struct error *err)
@@ -177,6 +210,7 @@ static int build_pci(struct machine *machine, struct error *err)
         .pio_base = ARM64_PCI_IO_BASE,
         .irq = &machine->vm.irq.chip,
         .memory = &machine->vm.memory,
+        .iommu = machine->arch.smmu ? smmuv3_iommu(machine->arch.smmu) : NULL,
         .intx_gsi = {ARM64_GSI_PCI, ARM64_GSI_PCI + 1, ARM64_GSI_PCI + 2, ARM64_GSI_PCI + 3},
         .ecam_base = machine->arch.map.ecam_base,
         .ecam_buses = machine->arch.map.ecam_buses,
@@ -200,6 +234,7 @@ const struct machine_part machine_parts[] = {
     {build_rtc, destroy_rtc, reset_rtc},
     {machine_build_console, machine_destroy_console, NULL},
     {build_serial, destroy_serial, reset_serial},
+    {build_iommu, destroy_iommu, reset_iommu},
     {build_pci, destroy_pci, NULL}, /* reset by the caller of machine_reset() */
     {NULL, NULL, NULL},
 };
@@ -233,6 +268,7 @@ static int write_device_tree(struct machine *machine, const struct boot_entry *e
                                         .cpus = machine->vm.vcpu_count,
                                         .gic_version = irqchip->version,
                                         .has_its = irqchip->has_its,
+                                        .has_smmu = machine->arch.smmu != NULL,
                                         .has_pmu = machine->vm.arch.has_pmu};
     size_t used;
     if (getrandom(config.seed, sizeof(config.seed), 0) != (ssize_t)sizeof(config.seed)) {

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "devices/gicv2m.h"
+#include "devices/iommu/smmuv3.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
 #include "vmm/arm64/boot.h"
@@ -28,6 +29,7 @@ struct arch_machine {
     struct gicv2m gicv2m;
     struct pl031 rtc;
     struct pl011 serial;
+    struct smmuv3 *smmu; /* NULL: without --iommu */
 };
 
 #endif

@@ -205,6 +205,9 @@ static int build_pci(struct machine *machine, struct error *err)
         .cf9_ops = &reset_ports_cf9_ops,
         .cf9_opaque = &machine->arch.reset_ports,
     };
+    if (machine->options->iommu) {
+        return error_set(err, -ENOTSUP, "--iommu: an x86 machine has no IOMMU yet, arm64 has");
+    }
     return pci_host_init(&machine->pci, &config, err);
 }
 

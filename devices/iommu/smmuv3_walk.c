@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stage 1: from a device's address to a guest physical one, by the tables of VMSAv8-64 (Arm ARM
+ * D8) that a context descriptor points to.
+ *
+ * Bit 55 of the address picks TTBR0 or TTBR1; above the table's input size all bits must be equal
+ * to it, but for the top byte where TBI says so. A level resolves granule - 3 bits of the address;
+ * the first one what is left. Each descriptor is 8 bytes, read by one load. A walk ends after at
+ * most four of them.
+ *
+ *   1-0   01 block (levels and granules that have them), 11 table, or page on level 3
+ *   7-6   AP: read-only, unprivileged   10 AF   11 nG   53 PXN   54 UXN
+ *   63-59 of a table: APTable, UXNTable, PXNTable, which only take rights away
+ *
+ * The contiguous bit is a hint, and ignored: leaves go into the IOTLB as they are.
+ */
+#include <errno.h>
+
+#include "devices/iommu/smmuv3_internal.h"
+#include "vmm/trace.h"
+
+enum { LAST_LEVEL = 3, SELECT_BIT = 55, TOP_BYTE_BITS = 8 };
+
+struct walk {
+    const struct stream_table *table;
+    uint64_t address; /* without what the table ignores of it: the low input_bits */
+    uint64_t base;    /* of the table at `level` */
+    unsigned level;
+    uint64_t table_attributes; /* what tables on the way take away */
+    unsigned output_bits;
+    bool affd;
+    enum smmu_event_type fault;
+    uint64_t fetch_address; /* with F_WALK_EABT */
+};
+
+static bool fault(struct walk *walk, enum smmu_event_type type)
+{
+    walk->fault = type;
+    return false;
+}
+
+/* log2 of what one descriptor at `level` covers. */
+static unsigned level_shift(const struct walk *walk, unsigned level)
+{
+    return walk->table->granule + (LAST_LEVEL - level) * (walk->table->granule - 3u);
+}
+
+/* ---- one descriptor */
+
+static bool read_descriptor(const struct smmuv3 *smmu, struct walk *walk, uint64_t *descriptor)
+{
+    unsigned shift = level_shift(walk, walk->level);
+    uint64_t mask = (1ull << (walk->table->granule - 3)) - 1;
+    uint64_t index = walk->address >> shift & mask; /* bits above the input are 0 */
+    uint64_t address = walk->base + index * sizeof(uint64_t);
+    const uint64_t *host = guest_memory_range(smmu->config.memory, gpa(address), sizeof(uint64_t));
+    if (!host) {
+        walk->fetch_address = address;
+        return fault(walk, SMMU_EVT_F_WALK_EABT);
+    }
+    *descriptor = __atomic_load_n(host, __ATOMIC_ACQUIRE);
+    trace_smmu_get_pte(walk->base, (unsigned)index, address, *descriptor);
+    return true;
+}
+
+/* The address in a descriptor: of a table, page or block that is aligned to 2^shift. */
+static bool output_address(struct walk *walk, uint64_t descriptor, unsigned shift,
+                           uint64_t *address)
+{
+    *address = descriptor & SMMU_TTD_ADDRESS & ~((1ull << shift) - 1);
+    return !(*address >> walk->output_bits) || fault(walk, SMMU_EVT_F_ADDR_SIZE);
+}
+
+/* ---- a leaf */
+
+static uint8_t permissions(uint64_t descriptor, uint64_t table_attributes)
+{
+    bool read_only = descriptor & SMMU_TTD_AP_READ_ONLY || table_attributes & SMMU_TTD_AP_TABLE_RO;
+    bool unprivileged =
+        descriptor & SMMU_TTD_AP_UNPRIV && !(table_attributes & SMMU_TTD_AP_TABLE_PRIV);
+    bool pxn = descriptor & SMMU_TTD_PXN || table_attributes & SMMU_TTD_PXN_TABLE;
+    bool uxn = descriptor & SMMU_TTD_UXN || table_attributes & SMMU_TTD_UXN_TABLE;
+    uint8_t granted = 0;
+    granted |= read_only ? 0 : TLB_PRIV_WRITE;
+    granted |= unprivileged ? TLB_UNPRIV_READ : 0;
+    granted |= unprivileged && !read_only ? TLB_UNPRIV_WRITE : 0;
+    /* What unprivileged code can write, privileged code never executes. */
+    granted |= pxn || (unprivileged && !read_only) ? 0 : TLB_PRIV_EXECUTE;
+    granted |= uxn ? 0 : TLB_UNPRIV_EXECUTE;
+    return granted;
+}
+
+/* In the order of priority: address size, access flag; the permission comes after the IOTLB. */
+static bool leaf(struct walk *walk, uint64_t descriptor, struct tlb_entry *entry)
+{
+    unsigned shift = level_shift(walk, walk->level);
+    uint64_t address;
+    if (!output_address(walk, descriptor, shift, &address)) {
+        return false;
+    }
+    if (!(descriptor & SMMU_TTD_AF) && !walk->affd) {
+        return fault(walk, SMMU_EVT_F_ACCESS);
+    }
+    entry->address = address;
+    entry->shift = (uint8_t)shift;
+    entry->permissions = permissions(descriptor, walk->table_attributes);
+    entry->global = !(descriptor & SMMU_TTD_NG);
+    return true;
+}
+
+/* ---- the walk */
+
+static bool is_leaf(const struct walk *walk, uint64_t descriptor)
+{
+    bool is_last = walk->level == LAST_LEVEL;
+    return is_last == ((descriptor & SMMU_TTD_TABLE) != 0);
+}
+
+static bool leaf_is_allowed(const struct walk *walk)
+{
+    return walk->level > 0 && smmu_leaf_shifts(walk->table->granule, walk->level);
+}
+
+/* The first level, and its table: aligned to its size, as it may be smaller than a granule. */
+static void start(struct walk *walk)
+{
+    unsigned stride = walk->table->granule - 3u;
+    unsigned bits = walk->table->input_bits - walk->table->granule;
+    unsigned levels = (bits + stride - 1) / stride;
+    unsigned size_bits = bits - (levels - 1) * stride + 3;
+    walk->level = LAST_LEVEL + 1 - levels;
+    walk->base = walk->table->base & ~((1ull << size_bits) - 1);
+}
+
+static bool run_walk(const struct smmuv3 *smmu, struct walk *walk, struct tlb_entry *entry)
+{
+    for (start(walk); walk->level <= LAST_LEVEL; walk->level++) {
+        uint64_t descriptor;
+        if (!read_descriptor(smmu, walk, &descriptor)) {
+            return false;
+        }
+        if (!(descriptor & SMMU_TTD_VALID)) {
+            break;
+        }
+        if (is_leaf(walk, descriptor)) {
+            return leaf_is_allowed(walk) ? leaf(walk, descriptor, entry)
+                                         : fault(walk, SMMU_EVT_F_TRANSLATION);
+        }
+        if (walk->level == LAST_LEVEL) {
+            break; /* 01 is reserved there */
+        }
+        if (!output_address(walk, descriptor, walk->table->granule, &walk->base)) {
+            return false;
+        }
+        walk->table_attributes |= walk->table->had ? 0 : descriptor;
+    }
+    return fault(walk, SMMU_EVT_F_TRANSLATION);
+}
+
+/* ---- from the access */
+
+/* The table that translates the address, or NULL if none does. */
+static const struct stream_table *select_table(const struct stream_config *config, uint64_t address)
+{
+    bool upper = address >> SELECT_BIT & 1;
+    const struct stream_table *table = &config->table[upper];
+    if (!table->enabled) {
+        return NULL;
+    }
+    unsigned ignored = table->tbi ? TOP_BYTE_BITS : 0;
+    uint64_t inverted = upper ? ~address : address;
+    return inverted << ignored >> ignored >> table->input_bits ? NULL : table;
+}
+
+static bool is_permitted(const struct smmu_access *access, const struct stream_config *config,
+                         uint8_t granted)
+{
+    uint8_t write = access->privileged ? TLB_PRIV_WRITE : TLB_UNPRIV_WRITE;
+    if (access->instruction) {
+        uint8_t execute = access->privileged ? TLB_PRIV_EXECUTE : TLB_UNPRIV_EXECUTE;
+        return granted & execute && !(config->wxn && granted & write);
+    }
+    if (access->privileged) {
+        bool never = config->pan && granted & TLB_UNPRIV_READ;
+        return !never && (!access->write || granted & write);
+    }
+    return granted & (access->write ? TLB_UNPRIV_WRITE : TLB_UNPRIV_READ);
+}
+
+/* CD.R decides about faults of the translation, but not about walks that memory has refused. */
+static int report(struct smmuv3 *smmu, const struct smmu_access *access,
+                  const struct stream_config *config, const struct walk *walk)
+{
+    bool abort = walk->fault == SMMU_EVT_F_WALK_EABT;
+    uint64_t class = abort ? SMMU_EVT_CLASS_TTD : SMMU_EVT_CLASS_IN;
+    struct smmu_event event = {
+        .type = walk->fault,
+        .detail = class << SMMU_EVT_CLASS_SHIFT | (access->privileged ? SMMU_EVT_PNU : 0) |
+                  (access->instruction ? SMMU_EVT_IND : 0) | (access->write ? 0 : SMMU_EVT_RNW),
+        .input_address = access->address,
+        .fetch_address = walk->fetch_address,
+    };
+    if (abort || config->record) {
+        smmu_record_event(smmu, access->sid, &event);
+    }
+    return -EFAULT;
+}
+
+static bool find_in_tlb(struct smmuv3 *smmu, const struct smmu_access *access,
+                        const struct stream_config *config, const struct stream_table *table,
+                        struct tlb_entry *entry)
+{
+    struct stream_slot *slot = &smmu->streams[access->sid];
+    bool found = smmu_tlb_find(smmu, access->address, table->granule, config->asid, entry);
+    if (found) {
+        unsigned hits = smmu_count(&slot->tlb_hits);
+        unsigned misses = atomic_load_explicit(&slot->tlb_misses, memory_order_relaxed);
+        trace_smmu_iotlb_lookup_hit(config->asid, access->address, hits, misses,
+                                    smmu_hit_rate(hits, misses));
+    } else {
+        unsigned hits = atomic_load_explicit(&slot->tlb_hits, memory_order_relaxed);
+        unsigned misses = smmu_count(&slot->tlb_misses);
+        trace_smmu_iotlb_lookup_miss(config->asid, access->address, hits, misses,
+                                     smmu_hit_rate(hits, misses));
+    }
+    return found;
+}
+
+static bool walk_and_insert(struct smmuv3 *smmu, const struct smmu_access *access,
+                            uint64_t generation, const struct stream_config *config,
+                            struct walk *walk, struct tlb_entry *entry)
+{
+    uint64_t input = (1ull << walk->table->input_bits) - 1;
+    walk->address = access->address & input;
+    walk->output_bits = config->output_bits;
+    walk->affd = config->affd;
+    *entry = (struct tlb_entry){.asid = config->asid};
+    if (!run_walk(smmu, walk, entry)) {
+        return false;
+    }
+    trace_smmu_iotlb_insert(entry->asid, access->address, walk->table->granule, walk->level);
+    smmu_tlb_insert(smmu, generation, access->address, entry);
+    return true;
+}
+
+int smmu_translate_stage1(struct smmuv3 *smmu, const struct smmu_access *access,
+                          uint64_t generation, const struct stream_config *config,
+                          struct iommu_translation *translation)
+{
+    struct walk walk = {.table = select_table(config, access->address),
+                        .fault = SMMU_EVT_F_TRANSLATION};
+    struct tlb_entry entry;
+    if (!walk.table) {
+        return report(smmu, access, config, &walk);
+    }
+    if (!find_in_tlb(smmu, access, config, walk.table, &entry) &&
+        !walk_and_insert(smmu, access, generation, config, &walk, &entry)) {
+        return report(smmu, access, config, &walk);
+    }
+    if (!is_permitted(access, config, entry.permissions)) {
+        walk.fault = SMMU_EVT_F_PERMISSION;
+        return report(smmu, access, config, &walk);
+    }
+    uint64_t size = 1ull << entry.shift;
+    uint64_t offset = access->address & (size - 1);
+    *translation =
+        (struct iommu_translation){.address = gpa(entry.address + offset), .length = size - offset};
+    return 0;
+}
