@@ -44,6 +44,22 @@ static int parse(struct options *options, struct error *err, ...)
         options_destroy(&options);                                                                 \
     } while (0)
 
+static void an_iommu_has_a_kind_or_is_the_machines_own(void **state)
+{
+    (void)state;
+    struct options options;
+    struct error err;
+    ASSERT_PARSES("--kernel", "Image");
+    assert_null(options.iommu);
+    options_destroy(&options);
+    ASSERT_PARSES("--kernel", "Image", "--iommu");
+    assert_string_equal(options.iommu, "auto");
+    options_destroy(&options);
+    ASSERT_PARSES("--kernel", "Image", "--iommu=smmuv3");
+    assert_string_equal(options.iommu, "smmuv3");
+    options_destroy(&options);
+}
+
 static void the_one_line_that_everything_serves(void **state)
 {
     (void)state;
@@ -319,6 +335,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_one_line_that_everything_serves),
+        cmocka_unit_test(an_iommu_has_a_kind_or_is_the_machines_own),
         cmocka_unit_test(defaults),
         cmocka_unit_test(both_forms_of_every_option),
         cmocka_unit_test(repeated_options),

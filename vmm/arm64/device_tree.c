@@ -13,8 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "devices/iommu/smmuv3.h"
-
 /* Nodes that others refer to. */
 enum {
     PHANDLE_GIC = 1,
@@ -314,10 +312,9 @@ static void add_smmu(struct tree *tree, const struct device_tree_config *config)
     }
     begin_at(tree, "smmuv3", ARM64_SMMU_BASE);
     add_text(tree, "compatible", "arm,smmu-v3");
-    ADD_CELLS(tree, "reg", CELLS(ARM64_SMMU_BASE), CELLS(SMMUV3_SIZE));
-    ADD_CELLS(tree, "interrupts", SPI, spi + SMMUV3_IRQ_EVENTQ, EDGE_RISING, SPI,
-              spi + SMMUV3_IRQ_PRIQ, EDGE_RISING, SPI, spi + SMMUV3_IRQ_CMD_SYNC, EDGE_RISING, SPI,
-              spi + SMMUV3_IRQ_GERROR, EDGE_RISING);
+    ADD_CELLS(tree, "reg", CELLS(ARM64_SMMU_BASE), CELLS(ARM64_SMMU_SIZE));
+    ADD_CELLS(tree, "interrupts", SPI, spi, EDGE_RISING, SPI, spi + 1, EDGE_RISING, SPI, spi + 2,
+              EDGE_RISING, SPI, spi + 3, EDGE_RISING);
     ADD_TEXTS(tree, "interrupt-names", "eventq\0priq\0cmdq-sync\0gerror");
     add_empty(tree, "dma-coherent");
     ADD_CELLS(tree, "#iommu-cells", 1);

@@ -48,6 +48,7 @@ enum { ARM64_APB_CLOCK_HZ = 24000000 };
 #define ARM64_PL011_BASE      0x09000000ull
 #define ARM64_PL031_BASE      0x09010000ull
 #define ARM64_SMMU_BASE       0x09050000ull
+#define ARM64_SMMU_SIZE       0x00020000ull
 #define ARM64_PCI32_BASE      0x10000000ull
 #define ARM64_PCI32_SIZE      (ARM64_PCI_IO_BASE - ARM64_PCI32_BASE)
 #define ARM64_PCI_IO_BASE     0x3eff0000ull
@@ -75,7 +76,8 @@ enum {
     ARM64_GSI_PCI = ARM64_SPI + 3,  /* wire 0-3 of the root bus: SPIs 3-6 */
     ARM64_GSI_MSI = ARM64_SPI + 48, /* those of the GICv2m frame */
     ARM64_MSI_COUNT = 64,
-    ARM64_GSI_SMMU = ARM64_SPI + 74, /* 74-77; where they are the frame has but those below */
+    ARM64_GSI_SMMU = ARM64_SPI + 74, /* 74-77: eventq, priq, cmdq-sync, gerror; where they are the
+                                        frame has but those below */
     ARM64_MSI_COUNT_WITH_SMMU = ARM64_GSI_SMMU - ARM64_GSI_MSI,
     ARM64_GIC_IRQS = 288, /* 256 SPIs */
     ARM64_PPI_PMU = 7,

@@ -158,6 +158,9 @@ static void test_dtc_reads_it_back_without_a_warning(void **state)
         build(rig);
         expect_dtc_is_content(rig);
     }
+    rig->config.has_smmu = true;
+    build(rig);
+    expect_dtc_is_content(rig);
     rig->config.has_its = false;
     build(rig);
     expect_dtc_is_content(rig);
@@ -247,6 +250,30 @@ static void test_gicv2_with_a_frame(void **state)
     assert_int_equal(cell(rig, "/timer", "interrupts", 2), 0x704); /* three CPUs */
 }
 
+static void test_smmu_is_in_front_of_every_requester(void **state)
+{
+    struct rig *rig = *state;
+    static const char smmu[] = "/smmuv3@9050000";
+    static const uint32_t first_spi = 74;
+    build(rig);
+    assert_true(fdt_path_offset(rig->tree, smmu) < 0); /* only if there is one */
+    assert_null(fdt_getprop(rig->tree, node(rig, "/pcie@4010000000"), "iommu-map", NULL));
+    rig->config.has_smmu = true;
+    build(rig);
+    expect_text(rig, smmu, "compatible", "arm,smmu-v3");
+    assert_int_equal(pair(rig, smmu, "reg", 2), 0x20000);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(cell(rig, smmu, "interrupts", 3 * (int)i), 0); /* an SPI */
+        assert_int_equal(cell(rig, smmu, "interrupts", 3 * (int)i + 1), first_spi + i);
+        assert_int_equal(cell(rig, smmu, "interrupts", 3 * (int)i + 2), 1); /* rising edge */
+    }
+    assert_int_equal(cell(rig, smmu, "#iommu-cells", 0), 1);
+    assert_int_equal(cell(rig, "/pcie@4010000000", "iommu-map", 0), 0);
+    assert_int_equal(cell(rig, "/pcie@4010000000", "iommu-map", 1), cell(rig, smmu, "phandle", 0));
+    assert_int_equal(cell(rig, "/pcie@4010000000", "iommu-map", 2), 0);
+    assert_int_equal(cell(rig, "/pcie@4010000000", "iommu-map", 3), 0x10000);
+}
+
 static void test_every_vcpu_is_there(void **state)
 {
     struct rig *rig = *state;
@@ -327,6 +354,7 @@ int main(void)
         TEST(test_gicv3_with_its),
         TEST(test_many_vcpus_have_two_regions_of_redistributors),
         TEST(test_gicv2_with_a_frame),
+        TEST(test_smmu_is_in_front_of_every_requester),
         TEST(test_every_vcpu_is_there),
         TEST(test_interrupt_map_swizzles),
         TEST(test_windows),
