@@ -108,21 +108,25 @@ static enum smmu_command_error configuration(struct smmuv3 *smmu, unsigned opcod
  * this level only. Without: one address, whatever page it is in. There is no cache of tables, and
  * so Leaf makes no difference.
  */
-static void invalidate_va(struct smmuv3 *smmu, const struct command *command, bool any_asid)
+static enum smmu_command_error invalidate_va(struct smmuv3 *smmu, const struct command *command,
+                                             bool any_asid)
 {
     unsigned tg = field(command->word[1], SMMU_CMD_TG_SHIFT, 2);
     unsigned ttl = field(command->word[1], SMMU_CMD_TTL_SHIFT, 2);
     unsigned granule = tg ? 10 + 2 * tg : 12;
+    bool ttl_is_reserved = granule == 14 && ttl == 1; /* the same as 0 */
     uint64_t pages = 1;
     if (tg) {
         pages = (uint64_t)(field(command->word[0], SMMU_CMD_NUM_SHIFT, 5) + 1)
                 << field(command->word[0], SMMU_CMD_SCALE_SHIFT, 5);
     }
+    if (tg && pages == 1 && (ttl == 0 || ttl_is_reserved)) {
+        return SMMU_CERROR_ILL; /* 4.4.1.1: neither a range nor a level */
+    }
     const uint64_t highest = (1ull << SMMU_VA_BITS) - 1;
     uint64_t address = command->word[1] & SMMU_CMD_ADDRESS;
     uint64_t first = address & highest & ~((1ull << granule) - 1);
     uint64_t length = pages << granule; /* at most 2^52 */
-    bool ttl_is_reserved = granule == 14 && ttl == 1;
     struct tlb_range range = {
         .first = first,
         .last = length - 1 < highest - first ? first + length - 1 : highest,
@@ -134,6 +138,7 @@ static void invalidate_va(struct smmuv3 *smmu, const struct command *command, bo
                                 any_asid ? -1 : range.asid, address, tg, pages, ttl,
                                 command->word[1] & SMMU_CMD_LEAF);
     smmu_tlb_invalidate_range(smmu, &range);
+    return SMMU_CERROR_NONE;
 }
 
 static enum smmu_command_error invalidate_tlb(struct smmuv3 *smmu, unsigned opcode,
@@ -146,11 +151,9 @@ static enum smmu_command_error invalidate_tlb(struct smmuv3 *smmu, unsigned opco
         smmu_tlb_invalidate_asid(smmu, asid);
         break;
     case SMMU_CMD_TLBI_NH_VA:
-        invalidate_va(smmu, command, false);
-        break;
+        return invalidate_va(smmu, command, false);
     case SMMU_CMD_TLBI_NH_VAA:
-        invalidate_va(smmu, command, true);
-        break;
+        return invalidate_va(smmu, command, true);
     default: /* NH_ALL, NSNH_ALL: there is one VMID, and nothing but NS-EL1 */
         trace_smmuv3_cmdq_tlbi_nh(opcode_name(opcode));
         smmu_tlb_invalidate_all(smmu);

@@ -7,7 +7,7 @@
  *   STRTAB_BASE ─► [level 1: L1STD ─►] STE ─ S1ContextPtr ─► CD ─ TTB0, TTB1 ─► smmuv3_walk.c
  *
  * Not offered by the ID registers, and so illegal where an STE or a CD asks for it: stage 2,
- * substreams, stalls, hardware update of flags, big-endian tables, AArch32 tables.
+ * stalls, hardware update of flags, big-endian tables, AArch32 tables.
  */
 #include <string.h>
 
@@ -72,7 +72,7 @@ static bool find_ste_2lvl(struct smmuv3 *smmu, uint16_t sid, uint32_t cfg, uint6
         return fail(smmu, sid, SMMU_EVT_F_STE_FETCH, l1_address);
     }
     unsigned span = l1 & SMMU_L1STD_SPAN;
-    if (span == 0 || span > SMMU_L1STD_SPAN_MAX) { /* nothing there; or reserved: the same */
+    if (span == 0 || span > split + 1) { /* nothing there; reserved, or too much: the same */
         return bad_stream_id(smmu, sid);
     }
     unsigned count = 1u << (span - 1);
@@ -141,8 +141,10 @@ static bool decode_cd(const uint64_t *cd, struct stream_config *config)
 {
     /* IDR0.TERM_MODEL: a fault always aborts, so CD.A must say so. */
     const uint64_t needed = SMMU_CD0_V | SMMU_CD0_AA64 | SMMU_CD0_A;
-    const uint64_t unsupported = SMMU_CD0_ENDI | SMMU_CD0_HD | SMMU_CD0_HA | SMMU_CD0_S;
-    if ((cd[0] & needed) != needed || cd[0] & unsupported) {
+    const uint64_t unsupported = SMMU_CD0_HD | SMMU_CD0_HA | SMMU_CD0_S;
+    const uint64_t no_tables = SMMU_CD0_EPD(0) | SMMU_CD0_EPD(1); /* ENDI is ignored then */
+    bool big_endian = cd[0] & SMMU_CD0_ENDI && (cd[0] & no_tables) != no_tables;
+    if ((cd[0] & needed) != needed || cd[0] & unsupported || big_endian) {
         return false;
     }
     config->output_bits = (uint8_t)output_bits(field(cd[0], SMMU_CD0_IPS_SHIFT, 3));
@@ -168,12 +170,12 @@ static bool load_cd(struct smmuv3 *smmu, uint16_t sid, uint64_t address,
 
 /* ---- STE */
 
-/* Of an STE that turns stage 1 on. */
+/* Of an STE that turns stage 1 on. As IDR1.SSIDSIZE is 0, S1CDMax and S1Fmt are ignored, 5.2.2. */
 static bool stage1_is_legal(const uint64_t *ste)
 {
-    bool has_substreams = ste[0] >> SMMU_STE0_S1CDMAX_SHIFT; /* IDR1.SSIDSIZE is 0 */
-    bool stall_disabled = ste[1] & SMMU_STE1_S1STALLD;       /* only if IDR0.STALL_MODEL is 0 */
-    return !has_substreams && !stall_disabled;
+    bool stall_disabled = ste[1] & SMMU_STE1_S1STALLD; /* only if IDR0.STALL_MODEL is 0 */
+    bool out_of_range = (ste[0] & SMMU_STE0_S1CONTEXTPTR) >> SMMU_OAS_BITS; /* 3.4.3 */
+    return !stall_disabled && !out_of_range;
 }
 
 static void decode_overrides(const uint64_t *ste, struct stream_config *config)

@@ -173,11 +173,15 @@ static inline unsigned smmu_queue_bits(uint64_t base)
     return bits < SMMU_QUEUE_BITS ? bits : SMMU_QUEUE_BITS;
 }
 
-/* The address of the entry at `index`. A queue is aligned to its size, and to 32 bytes. */
+/*
+ * The address of the entry at `index`. A queue is aligned to its size, and to 32 bytes; address
+ * bits beyond the output size are ignored, 3.4.3.
+ */
 static inline gpa_t smmu_queue_entry(uint64_t base, uint32_t index, unsigned entry_bytes)
 {
     uint64_t entries = 1ull << smmu_queue_bits(base);
-    uint64_t start = base & SMMU_QUEUE_BASE_ADDRESS & ~(entries * entry_bytes - 1);
+    uint64_t in_range = base & SMMU_QUEUE_BASE_ADDRESS & ((1ull << SMMU_OAS_BITS) - 1);
+    uint64_t start = in_range & ~(entries * entry_bytes - 1);
     return gpa(start + (index & (entries - 1)) * entry_bytes);
 }
 

@@ -176,17 +176,15 @@ enum smmu_event_type {
 #define SMMU_EVT_FETCH_ADDR  0x000ffffffffffff8ull /* fourth doubleword */
 
 /* ---- level 1 stream table descriptor, 5.1 */
-#define SMMU_L1STD_BYTES    8
-#define SMMU_L1STD_SPAN     0x1full
-#define SMMU_L1STD_L2PTR    0x000fffffffffffc0ull
-#define SMMU_L1STD_SPAN_MAX 11u
+#define SMMU_L1STD_BYTES 8
+#define SMMU_L1STD_SPAN  0x1full
+#define SMMU_L1STD_L2PTR 0x000fffffffffffc0ull
 
 /* ---- STE, 5.2: name_WORD_FIELD with the doubleword's number */
 #define SMMU_STE_BYTES               64
 #define SMMU_STE0_V                  (1ull << 0)
 #define SMMU_STE0_CONFIG_SHIFT       1 /* 3 bits */
 #define SMMU_STE0_S1CONTEXTPTR       0x000fffffffffffc0ull
-#define SMMU_STE0_S1CDMAX_SHIFT      59
 #define SMMU_STE1_S1STALLD           (1ull << 27)
 #define SMMU_STE1_PRIVCFG_SHIFT      48 /* 2 bits */
 #define SMMU_STE1_INSTCFG_SHIFT      50 /* 2 bits */
