@@ -74,64 +74,76 @@ static bool is_up_to_date(const struct pci_device *device, const struct msi_rout
 }
 
 /* Make the entry say this, or with NULL be away. */
-static bool update_route(struct pci_device *device, struct msi_route *route, unsigned vector,
+static void update_route(struct pci_device *device, struct msi_route *route, unsigned vector,
                          const struct msi_message *message)
 {
     if (is_up_to_date(device, route, message)) {
-        return route->routed;
+        return;
     }
     if (!message) {
         trace_pci_msi_update(device->name, vector, route->message.address, route->message.data,
                              "masked");
         (void)irq_msi_route(device->host->irq, route, NULL);
-        return false;
+        return;
     }
     trace_pci_msi_update(device->name, vector, message->address, message->data, "routed");
     int ret = set_route(device, route, message);
     if (ret < 0) {
         report_route_error(device, vector, ret);
     }
-    return ret == 0;
 }
 
 void pci_vector_route(struct pci_device *device, struct msi_route *route, unsigned vector,
                       const struct msi_message *message)
 {
     if (!message || !device->dma.iommu) {
-        (void)update_route(device, route, vector, message);
+        update_route(device, route, vector, message);
     }
 }
 
-/*
- * The write that a message is, translated; the route follows it. Returns why it gets nowhere, or
- * NULL.
- */
-static const char *route_translated(struct pci_device *device, struct msi_route *route,
-                                    unsigned vector, const struct msi_message *message)
+/* Each of these sends the message, or returns why it gets nowhere. */
+static const char *send_routed(struct pci_device *device, struct msi_route *route)
+{
+    if (!route->routed) {
+        return "dropped: no route";
+    }
+    irq_msi_raise(device->host->irq, route);
+    return NULL;
+}
+
+static const char *send_translated(struct pci_device *device, struct msi_route *route,
+                                   unsigned vector, const struct msi_message *message)
 {
     gpa_t address;
     if (dma_translate(&device->dma, iova(message->address), DMA_TO_MEMORY, &address) < 0) {
         return "dropped: the IOMMU does not translate its address";
     }
     const struct msi_message translated = {.address = address.raw, .data = message->data};
-    (void)update_route(device, route, vector, &translated);
-    return NULL;
+    update_route(device, route, vector, &translated);
+    return send_routed(device, route);
+}
+
+/* The translation is in use until the message is sent: nothing arrives by one that the guest has
+ * invalidated and seen the end of. */
+static const char *send_behind_iommu(struct pci_device *device, struct msi_route *route,
+                                     unsigned vector, const struct msi_message *message)
+{
+    unsigned phase = dma_hold(&device->dma);
+    const char *fault = send_translated(device, route, vector, message);
+    dma_release(&device->dma, phase);
+    return fault;
 }
 
 void pci_vector_send(struct pci_device *device, struct msi_route *route, unsigned vector,
                      const struct msi_message *message)
 {
-    const char *fault = NULL;
+    const char *fault;
     if (!atomic_load(&device->dma.bus_master)) {
         fault = "dropped: bus mastering is off";
     } else if (device->dma.iommu) {
-        fault = route_translated(device, route, vector, message);
-    }
-    if (!fault && !route->routed) {
-        fault = "dropped: no route";
-    }
-    if (!fault) {
-        irq_msi_raise(device->host->irq, route);
+        fault = send_behind_iommu(device, route, vector, message);
+    } else {
+        fault = send_routed(device, route);
     }
     trace_pci_msi_notify(device->name, vector, fault ? fault : "sent");
 }

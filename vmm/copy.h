@@ -11,8 +11,10 @@
 /*
  * As memcpy(), but without reading the destination into the cache first and without leaving it
  * there: worth it where source and destination together do not fit into the cache anyway, and a
- * loss where they do. On return the stores are ordered before every later store of this thread.
+ * loss where they do. Other threads may see the stores after later ones of this thread, until it
+ * calls copy_streaming_end(): that waits for the stores, so once after many pieces is enough.
  */
 void copy_streaming(void *restrict destination, const void *restrict source, size_t length);
+void copy_streaming_end(void);
 
 #endif

@@ -4,7 +4,19 @@
 #include <errno.h>
 #include <string.h>
 
-/* Translate between iommu_enter() and iommu_leave(), and find the RAM that is there. */
+unsigned dma_hold(struct dma_space *space)
+{
+    return space->iommu ? iommu_enter(space->iommu) : 0;
+}
+
+void dma_release(struct dma_space *space, unsigned phase)
+{
+    if (space->iommu) {
+        iommu_leave(space->iommu, phase);
+    }
+}
+
+/* Translate, and find the RAM that is there. */
 static int map_translated(struct dma_space *space, iova_t address, uint64_t length,
                           enum dma_direction direction, struct dma_mapping *mapping)
 {
@@ -19,19 +31,8 @@ static int map_translated(struct dma_space *space, iova_t address, uint64_t leng
     return mapping->host ? 0 : -ENXIO;
 }
 
-static int map_behind_iommu(struct dma_space *space, iova_t address, uint64_t length,
-                            enum dma_direction direction, struct dma_mapping *mapping)
-{
-    mapping->phase = iommu_enter(space->iommu);
-    int ret = map_translated(space, address, length, direction, mapping);
-    if (ret < 0) {
-        iommu_leave(space->iommu, mapping->phase);
-    }
-    return ret;
-}
-
-int dma_map(struct dma_space *space, iova_t address, uint64_t length, enum dma_direction direction,
-            struct dma_mapping *mapping)
+int dma_map_held(struct dma_space *space, iova_t address, uint64_t length,
+                 enum dma_direction direction, struct dma_mapping *mapping)
 {
     if (!atomic_load_explicit(&space->bus_master, memory_order_acquire)) {
         return -EACCES;
@@ -40,17 +41,26 @@ int dma_map(struct dma_space *space, iova_t address, uint64_t length, enum dma_d
         return -ERANGE;
     }
     if (space->iommu) {
-        return map_behind_iommu(space, address, length, direction, mapping);
+        return map_translated(space, address, length, direction, mapping);
     }
     mapping->host = guest_memory_at(space->memory, gpa(address.raw), length, &mapping->length);
     return mapping->host ? 0 : -ENXIO;
 }
 
+int dma_map(struct dma_space *space, iova_t address, uint64_t length, enum dma_direction direction,
+            struct dma_mapping *mapping)
+{
+    mapping->phase = dma_hold(space);
+    int ret = dma_map_held(space, address, length, direction, mapping);
+    if (ret < 0) {
+        dma_release(space, mapping->phase);
+    }
+    return ret;
+}
+
 void dma_unmap(struct dma_space *space, struct dma_mapping *mapping)
 {
-    if (space->iommu) {
-        iommu_leave(space->iommu, mapping->phase);
-    }
+    dma_release(space, mapping->phase);
     mapping->host = NULL; /* RAM stays where it is: there is nothing else to release */
     mapping->length = 0;
 }
@@ -65,9 +75,7 @@ int dma_translate(struct dma_space *space, iova_t address, enum dma_direction di
     }
     if (space->iommu) {
         uint16_t requester = atomic_load_explicit(&space->requester_id, memory_order_relaxed);
-        unsigned phase = iommu_enter(space->iommu);
         ret = iommu_translate(space->iommu, requester, address, direction, &translation);
-        iommu_leave(space->iommu, phase);
     }
     *translated = translation.address;
     return ret;

@@ -40,7 +40,7 @@ struct dma_space {
 struct dma_mapping {
     void *host;
     uint64_t length;
-    unsigned phase; /* of the IOMMU, which waits for the end of mappings: see vmm/iommu.h */
+    unsigned phase; /* dma_map()'s: the IOMMU waits for the end of mappings, see vmm/iommu.h */
 };
 
 /*
@@ -54,8 +54,19 @@ int dma_map(struct dma_space *space, iova_t address, uint64_t length, enum dma_d
 void dma_unmap(struct dma_space *space, struct dma_mapping *mapping);
 
 /*
+ * For who maps many small pieces: what dma_map_held() maps between dma_hold() and dma_release() may
+ * be used until the latter, and is not given back one by one. An IOMMU's invalidation waits that
+ * long, so not for more than some microseconds. dma_hold() returns what dma_release() wants.
+ */
+unsigned dma_hold(struct dma_space *space);
+void dma_release(struct dma_space *space, unsigned phase);
+int dma_map_held(struct dma_space *space, iova_t address, uint64_t length,
+                 enum dma_direction direction, struct dma_mapping *mapping);
+
+/*
  * Where a write to `address`, or a read, would arrive, be there RAM or not: for messages to the
- * interrupt controller, which KVM has. -EACCES, -EFAULT.
+ * interrupt controller, which KVM has. Between dma_hold() and dma_release(), and to be used there.
+ * -EACCES, -EFAULT.
  */
 int dma_translate(struct dma_space *space, iova_t address, enum dma_direction direction,
                   gpa_t *translated);

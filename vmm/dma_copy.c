@@ -12,7 +12,8 @@ enum {
     SMALLEST_PAGE = 4096,
     /*
      * From here on copies are streamed. Source and destination are then 16 MiB together: half of
-     * what a large shared cache has, and it is shared with everybody else on the machine.
+     * what a large shared cache has, and it is shared with everybody else on the machine. Not
+     * where they are closer together than that: what is written is soon read as the source.
      */
     STREAMING_MIN = 8 << 20,
 };
@@ -28,27 +29,17 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static void unmap_piece(struct dma_copy *copy, struct piece *piece)
-{
-    dma_unmap(copy->space, &piece->destination);
-    dma_unmap(copy->space, &piece->source);
-}
-
-/* Map the beginning of [offset, offset + length) of the copy on both sides. */
+/* Map the beginning of [offset, offset + length) of the copy on both sides, until the step ends. */
 static int map_piece(struct dma_copy *copy, uint64_t offset, uint64_t length, struct piece *piece)
 {
     copy->fault = iova(copy->source.raw + offset);
-    int ret = dma_map(copy->space, copy->fault, length, DMA_FROM_MEMORY, &piece->source);
+    int ret = dma_map_held(copy->space, copy->fault, length, DMA_FROM_MEMORY, &piece->source);
     if (ret < 0) {
         return ret;
     }
     copy->fault = iova(copy->destination.raw + offset);
-    ret =
-        dma_map(copy->space, copy->fault, piece->source.length, DMA_TO_MEMORY, &piece->destination);
-    if (ret < 0) {
-        dma_unmap(copy->space, &piece->source);
-    }
-    return ret;
+    return dma_map_held(copy->space, copy->fault, piece->source.length, DMA_TO_MEMORY,
+                        &piece->destination);
 }
 
 /* Two host ranges of the same length share a byte: the distance either way is below the length. */
@@ -58,7 +49,7 @@ static bool overlap(const uint8_t *a, const uint8_t *b, uint64_t length)
     return distance < length || -distance < length;
 }
 
-/* Move a mapped piece and unmap it. Returns its length. */
+/* Move a mapped piece. Returns its length. */
 static uint64_t move_piece(struct dma_copy *copy, struct piece *piece)
 {
     void *to = piece->destination.host;
@@ -69,7 +60,6 @@ static uint64_t move_piece(struct dma_copy *copy, struct piece *piece)
     } else {
         memmove(to, from, length);
     }
-    unmap_piece(copy, piece);
     copy->moved += length;
     return length;
 }
@@ -96,9 +86,9 @@ static uint64_t page_tail(const struct dma_copy *copy, uint64_t end)
 }
 
 /*
- * Map a piece of at most `length` bytes that *ends* at `end`. dma_map() extends forward from an
- * address, so try the whole; if that falls into pieces, what lies on the last page; and should even
- * that be in pieces, leave out the first one until the rest reaches the end.
+ * Map a piece of at most `length` bytes that *ends* at `end`. dma_map_held() extends forward from
+ * an address, so try the whole; if that falls into pieces, what lies on the last page; and should
+ * even that be in pieces, leave out the first one until the rest reaches the end.
  */
 static int map_last_piece(struct dma_copy *copy, uint64_t end, uint64_t length, struct piece *piece)
 {
@@ -107,21 +97,25 @@ static int map_last_piece(struct dma_copy *copy, uint64_t end, uint64_t length, 
         if (ret < 0 || piece->destination.length == length) {
             return ret;
         }
-        uint64_t mapped = piece->destination.length;
-        unmap_piece(copy, piece);
         uint64_t tail = page_tail(copy, end);
-        length = tail < length ? tail : length - mapped;
+        length = tail < length ? tail : length - piece->destination.length;
     }
 }
 
+/* Once a whole has turned out to be in pieces, the rest of the step goes by pages right away: each
+ * try costs two translations. */
 static int step_backward(struct dma_copy *copy, uint64_t length)
 {
+    bool by_page = false;
     while (length > 0) {
         struct piece piece;
-        int ret = map_last_piece(copy, copy->length - copy->moved, length, &piece);
+        uint64_t end = copy->length - copy->moved;
+        uint64_t wanted = by_page ? min_u64(page_tail(copy, end), length) : length;
+        int ret = map_last_piece(copy, end, wanted, &piece);
         if (ret < 0) {
             return ret;
         }
+        by_page = by_page || piece.destination.length < length;
         length -= move_piece(copy, &piece);
     }
     return 0;
@@ -145,7 +139,7 @@ int dma_copy_begin(struct dma_copy *copy, struct dma_space *space, iova_t source
         .destination = destination,
         .length = length,
         .backward = distance > 0 && distance < length,
-        .streaming = length >= STREAMING_MIN,
+        .streaming = min_u64(length, min_u64(distance, -distance)) >= STREAMING_MIN,
     };
     return 0;
 }
@@ -153,7 +147,12 @@ int dma_copy_begin(struct dma_copy *copy, struct dma_space *space, iova_t source
 int dma_copy_step(struct dma_copy *copy, uint64_t limit)
 {
     uint64_t length = min_u64(copy->length - copy->moved, limit);
+    unsigned phase = dma_hold(copy->space);
     int ret = copy->backward ? step_backward(copy, length) : step_forward(copy, length);
+    if (copy->streaming) {
+        copy_streaming_end(); /* before anybody is told, and before the memory is let go of */
+    }
+    dma_release(copy->space, phase);
     if (ret < 0) {
         return ret;
     }

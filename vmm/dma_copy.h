@@ -6,7 +6,8 @@
  *
  * The work is cut into steps, so that the caller decides between two steps whether to go on. A step
  * maps no more than it moves, and maps anew: the guest may have changed translations, or switched
- * bus mastering off, and that takes effect at the next step.
+ * bus mastering off, and that takes effect at the next step. An IOMMU's invalidation waits for the
+ * end of a step, not of the copy.
  *
  * Overlap. The result is that of memmove() on *bus* addresses: where the destination begins inside
  * the source the copy runs from the last byte to the first, otherwise from the first to the last.

@@ -4,7 +4,7 @@
  * knows read-only ones, and lets nobody in from other requesters.
  */
 #include "pci_fixture.h"
-#include "vmm/dma.h"
+#include "vmm/dma_copy.h"
 
 enum {
     PAGE = 4096,
@@ -21,6 +21,7 @@ struct fake_iommu {
     struct iommu iommu;
     uint64_t page[PAGES]; /* guest physical; 0: not mapped */
     bool read_only[PAGES];
+    unsigned translations; /* asked for */
 };
 
 static struct fake_iommu iommu;
@@ -30,6 +31,7 @@ static int fake_translate(struct iommu *self, uint16_t requester_id, iova_t addr
 {
     uint64_t page = (address.raw - iova_base) / PAGE;
     assert_int_not_equal(atomic_load(&self->users[0]) + atomic_load(&self->users[1]), 0);
+    iommu.translations++;
     if (requester_id != SID || page >= PAGES || !iommu.page[page] ||
         (iommu.read_only[page] && direction == DMA_TO_MEMORY)) {
         return -EFAULT;
@@ -119,6 +121,108 @@ static void errors_leave_nothing_in_use(void **state)
     assert_nothing_in_use();
 }
 
+/* ---- copies, piece by piece */
+
+enum { DATA = DOORBELL_PAGE * PAGE };
+
+/* What a device sees at the first bus addresses. */
+static void bus_get(struct fixture *f, uint8_t *to)
+{
+    for (unsigned i = 0; i < DOORBELL_PAGE; i++) {
+        memcpy(to + i * PAGE, guest_memory_range(&f->ram, gpa(iommu.page[i]), PAGE), PAGE);
+    }
+}
+
+static void bus_fill(struct fixture *f)
+{
+    for (unsigned i = 0; i < DATA; i++) {
+        uint8_t *at = guest_memory_range(&f->ram, gpa(iommu.page[i / PAGE] + i % PAGE), 1);
+        *at = (uint8_t)(i * 7 + i / PAGE * 31);
+    }
+}
+
+/* In steps of `limit`. Between two of them nothing is in use: an invalidation need not wait. */
+static int run_copy(struct dma_copy *copy, struct dma_space *dma, uint64_t source,
+                    uint64_t destination, uint64_t length, uint64_t limit)
+{
+    int ret =
+        dma_copy_begin(copy, dma, iova(iova_base + source), iova(iova_base + destination), length);
+    assert_int_equal(ret, 0);
+    do {
+        ret = dma_copy_step(copy, limit);
+        assert_nothing_in_use();
+    } while (ret > 0);
+    return ret;
+}
+
+static void copies_are_those_of_memmove_on_bus_addresses(void **state)
+{
+    static const struct {
+        uint32_t source, destination, length;
+    } copies[] = {
+        {0, 4 * PAGE, 128},
+        {0, 4 * PAGE, 3 * PAGE},              /* page by page */
+        {100, 3 * PAGE + 900, 3 * PAGE + 17}, /* ends of pages fall apart */
+        {PAGE - 1, 5 * PAGE - 1, 2},          /* both cross a page at the first byte */
+        {2 * PAGE, PAGE / 2, 4 * PAGE},       /* overlap, downwards */
+        {PAGE / 2, 2 * PAGE, 4 * PAGE},       /* overlap, upwards: from the end */
+        {10, 11, 6 * PAGE},                   /* by a byte */
+        {11, 10, 6 * PAGE},
+        {0, PAGE, 6 * PAGE},
+        {3, 3, 5 * PAGE}, /* to itself */
+    };
+    static const uint64_t limits[] = {UINT64_MAX, 2 * PAGE, 1000, 1};
+    struct fixture *f = *state;
+    struct pci_device *device = plug_behind(f);
+    static uint8_t expected[DATA], actual[DATA];
+    for (size_t i = 0; i < 4 * sizeof(copies) / sizeof(copies[0]); i++) {
+        struct dma_copy copy;
+        uint32_t source = copies[i / 4].source, destination = copies[i / 4].destination;
+        uint32_t length = copies[i / 4].length;
+        bus_fill(f);
+        bus_get(f, expected);
+        memmove(expected + destination, expected + source, length);
+        assert_int_equal(run_copy(&copy, &device->dma, source, destination, length, limits[i % 4]),
+                         0);
+        bus_get(f, actual);
+        assert_memory_equal(actual, expected, DATA);
+    }
+}
+
+/* A copy that goes by pages asks for each page once on both sides, whichever way it runs. */
+static void a_copy_translates_no_more_than_it_must(void **state)
+{
+    struct fixture *f = *state;
+    struct pci_device *device = plug_behind(f);
+    struct dma_copy copy;
+    iommu.translations = 0;
+    assert_int_equal(run_copy(&copy, &device->dma, 0, 3 * PAGE, 3 * PAGE, UINT64_MAX), 0);
+    assert_int_equal(iommu.translations, 2 * 3);
+    iommu.translations = 0;
+    assert_int_equal(run_copy(&copy, &device->dma, 0, PAGE, 6 * PAGE, UINT64_MAX), 0);
+    assert_int_equal(iommu.translations, 2 + 2 * 6); /* the whole is tried first */
+}
+
+static void a_copy_stops_where_the_iommu_refuses(void **state)
+{
+    struct pci_device *device = plug_behind(*state);
+    struct dma_space *dma = &device->dma;
+    struct dma_copy copy;
+    iommu.page[2] = 0;
+    iommu.read_only[5] = true;
+    assert_int_equal(run_copy(&copy, dma, PAGE + 8, 4 * PAGE, PAGE, UINT64_MAX), -EFAULT);
+    assert_int_equal(copy.fault.raw, iova_base + 2 * PAGE); /* the source's second page */
+    assert_int_equal(copy.moved, PAGE - 8);
+    assert_int_equal(run_copy(&copy, dma, 0, 4 * PAGE + 8, PAGE, UINT64_MAX), -EFAULT);
+    assert_int_equal(copy.fault.raw, iova_base + 5 * PAGE); /* the destination's */
+    assert_int_equal(copy.moved, PAGE - 8);
+    assert_int_equal(run_copy(&copy, dma, 5 * PAGE, 0, PAGE, UINT64_MAX), 0); /* it may be read */
+    /* From the end: page 6 to page 6, then page 5, which may not be written. */
+    assert_int_equal(run_copy(&copy, dma, 5 * PAGE, 5 * PAGE + 8, 2 * PAGE - 8, PAGE), -EFAULT);
+    assert_int_equal(copy.moved, PAGE);
+    assert_in_range(copy.fault.raw, iova_base + 5 * PAGE, iova_base + 6 * PAGE - 1);
+}
+
 /* ---- iommu_synchronize() */
 
 static void *synchronize(void *opaque)
@@ -200,6 +304,28 @@ static void a_message_that_is_not_translated_is_dropped(void **state)
     assert_nothing_in_use();
 }
 
+/* As fake_irq's, and the translation that led here is still in use. */
+static void raise_in_use(struct irq_chip *chip, struct msi_route *route)
+{
+    assert_int_not_equal(iommu.iommu.users[0] + iommu.iommu.users[1], 0);
+    fake_irq_raise(chip, route);
+}
+
+static void a_translation_is_in_use_until_the_message_is_sent(void **state)
+{
+    struct fixture *f = *state;
+    struct pci_device *device = plug_behind(f);
+    struct irq_chip_ops ops = fake_irq_ops;
+    ops.msi_raise = raise_in_use;
+    f->irq.chip.ops = &ops;
+    enable_msi(device);
+    notify_msi(device);
+    notify_msi(device);
+    assert_int_equal(f->irq.raised, 2);
+    assert_nothing_in_use();
+    f->irq.chip.ops = &fake_irq_ops;
+}
+
 static void a_pending_message_is_translated_when_unmasked(void **state)
 {
     struct fixture *f = *state;
@@ -213,23 +339,76 @@ static void a_pending_message_is_translated_when_unmasked(void **state)
     assert_int_equal(f->irq.last_message.address, doorbell + 0x40);
 }
 
-static void msix_too(void **state)
+enum { VECTOR = 5, TABLE = 0x1000, MSIX_BAR = 0xc0000000u };
+
+static void notify_msix(struct pci_device *device)
 {
-    struct fixture *f = *state;
+    pthread_mutex_lock(&device->lock);
+    pci_msix_notify(device, VECTOR);
+    pthread_mutex_unlock(&device->lock);
+}
+
+/* One vector whose message goes to the doorbell's page. */
+static struct pci_device *plug_with_msix(struct fixture *f)
+{
     struct pci_device *device = plug_behind(f);
-    const uint64_t bar = 0xc0000000;
-    pci_config_write(device, PCI_BASE_ADDRESS_0 + 4 * TEST_BAR_MSIX, 4, (uint32_t)bar);
+    const uint64_t entry = MSIX_BAR + TABLE + 16 * VECTOR;
+    pci_config_write(device, PCI_BASE_ADDRESS_0 + 4 * TEST_BAR_MSIX, 4, MSIX_BAR);
     pci_config_write(device, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
     pci_config_write(device, TEST_MSIX + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
-    bus_write(&f->memory, bar + 0x1000 + 16 * 5, 8, iova_base + DOORBELL_PAGE * PAGE + 0x40);
-    bus_write(&f->memory, bar + 0x1000 + 16 * 5 + 8, 8, 0x35); /* data; not masked */
+    bus_write(&f->memory, entry, 8, iova_base + DOORBELL_PAGE * PAGE + 0x40);
+    bus_write(&f->memory, entry + 8, 8, 0x35); /* data; not masked */
+    return device;
+}
+
+static void msix_is_translated_when_it_is_sent(void **state)
+{
+    struct fixture *f = *state;
+    struct pci_device *device = plug_with_msix(f);
     assert_int_equal(f->irq.routed, 0);
-    pthread_mutex_lock(&device->lock);
-    pci_msix_notify(device, 5);
-    pthread_mutex_unlock(&device->lock);
+    notify_msix(device);
     assert_int_equal(f->irq.raised, 1);
     assert_int_equal(f->irq.last_message.address, doorbell + 0x40);
     assert_int_equal(f->irq.last_message.data, 0x35);
+    assert_int_equal(f->irq.last_device, SID);
+    iommu.page[DOORBELL_PAGE] = doorbell + PAGE;
+    notify_msix(device);
+    assert_int_equal(f->irq.raised, 2);
+    assert_int_equal(f->irq.last_message.address, doorbell + PAGE + 0x40);
+    assert_nothing_in_use();
+}
+
+static void msix_that_is_not_translated_is_dropped(void **state)
+{
+    struct fixture *f = *state;
+    struct pci_device *device = plug_with_msix(f);
+    const uint64_t control = MSIX_BAR + TABLE + 16 * VECTOR + 12;
+    iommu.page[DOORBELL_PAGE] = 0;
+    notify_msix(device);
+    assert_int_equal(f->irq.raised, 0);
+    assert_int_equal(f->irq.routed, 0);
+    bus_write(&f->memory, control, 4, PCI_MSIX_ENTRY_CTRL_MASKBIT);
+    notify_msix(device);
+    bus_write(&f->memory, control, 4, 0); /* what was pending is sent, and lost */
+    assert_int_equal(f->irq.raised, 0);
+    iommu.page[DOORBELL_PAGE] = doorbell;
+    notify_msix(device);
+    assert_int_equal(f->irq.raised, 1);
+    assert_nothing_in_use();
+}
+
+static void a_renumbered_function_asks_by_its_new_id(void **state)
+{
+    struct fixture *f = *state;
+    struct pci_device *device = plug_behind(f);
+    enable_msi(device);
+    notify_msi(device);
+    atomic_store(&device->dma.requester_id, SID + 8); /* as when its bus gets another number */
+    notify_msi(device);
+    assert_int_equal(f->irq.raised, 1); /* nothing is mapped for that one */
+    atomic_store(&device->dma.requester_id, SID);
+    notify_msi(device);
+    assert_int_equal(f->irq.raised, 2);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_setup, teardown)
@@ -240,11 +419,17 @@ int main(void)
         TEST(writes_land_where_the_iommu_says),
         TEST(a_mapping_ends_with_its_page),
         TEST(errors_leave_nothing_in_use),
+        TEST(copies_are_those_of_memmove_on_bus_addresses),
+        TEST(a_copy_translates_no_more_than_it_must),
+        TEST(a_copy_stops_where_the_iommu_refuses),
         TEST(synchronize_waits_for_a_mapping),
         TEST(a_message_is_translated_when_it_is_sent),
         TEST(a_message_that_is_not_translated_is_dropped),
+        TEST(a_translation_is_in_use_until_the_message_is_sent),
         TEST(a_pending_message_is_translated_when_unmasked),
-        TEST(msix_too),
+        TEST(msix_is_translated_when_it_is_sent),
+        TEST(msix_that_is_not_translated_is_dropped),
+        TEST(a_renumbered_function_asks_by_its_new_id),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,5 +12,9 @@
 void copy_streaming(void *restrict destination, const void *restrict source, size_t length)
 {
     memcpy(destination, source, length);
+}
+
+void copy_streaming_end(void)
+{
     atomic_thread_fence(memory_order_release);
 }

@@ -35,9 +35,13 @@ void copy_streaming(void *restrict destination, const void *restrict source, siz
         stream_line((__m128i *)(to + head + done), (const __m128i *)(from + head + done));
     }
     memcpy(to + head + body, from + head + body, length - head - body);
-    /*
-     * Streaming stores are weakly ordered, unlike all other stores on x86: without this fence a
-     * "done" that is written next could be seen before the data.
-     */
+}
+
+/*
+ * Streaming stores are weakly ordered, unlike all other stores on x86: without this fence a "done"
+ * that is written next could be seen before the data.
+ */
+void copy_streaming_end(void)
+{
     _mm_sfence();
 }

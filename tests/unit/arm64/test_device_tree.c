@@ -261,12 +261,17 @@ static void test_smmu_is_in_front_of_every_requester(void **state)
     rig->config.has_smmu = true;
     build(rig);
     expect_text(rig, smmu, "compatible", "arm,smmu-v3");
+    assert_int_equal(pair(rig, smmu, "reg", 0), 0x9050000);
     assert_int_equal(pair(rig, smmu, "reg", 2), 0x20000);
+    static const char *const names[] = {"eventq", "priq", "cmdq-sync", "gerror"};
     for (uint32_t i = 0; i < 4; i++) {
+        int index = fdt_stringlist_search(rig->tree, node(rig, smmu), "interrupt-names", names[i]);
+        assert_int_equal(index, i);
         assert_int_equal(cell(rig, smmu, "interrupts", 3 * (int)i), 0); /* an SPI */
         assert_int_equal(cell(rig, smmu, "interrupts", 3 * (int)i + 1), first_spi + i);
         assert_int_equal(cell(rig, smmu, "interrupts", 3 * (int)i + 2), 1); /* rising edge */
     }
+    assert_non_null(fdt_getprop(rig->tree, node(rig, smmu), "dma-coherent", NULL));
     assert_int_equal(cell(rig, smmu, "#iommu-cells", 0), 1);
     assert_int_equal(cell(rig, "/pcie@4010000000", "iommu-map", 0), 0);
     assert_int_equal(cell(rig, "/pcie@4010000000", "iommu-map", 1), cell(rig, smmu, "phandle", 0));
