@@ -283,6 +283,7 @@ int pci_host_init(struct pci_host *host, const struct pci_host_config *config, s
         .pio_base = config->pio_base,
         .irq = config->irq,
         .memory = config->memory,
+        .loop = config->loop,
         .iommu = config->iommu,
         .cf9_ops = config->cf9_ops,
         .cf9_opaque = config->cf9_opaque,

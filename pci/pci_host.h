@@ -46,6 +46,7 @@ struct pci_host {
     struct irq_chip *irq;
     const struct guest_memory *memory;
     struct iommu *iommu;         /* between every device and memory; NULL: nothing is */
+    struct event_loop *loop;     /* the main thread's, for devices that have no thread */
     uint32_t intx_gsi[PCI_PINS]; /* GSI of root bus wire 0-3 (INTA of slot 0, 4, 8...) */
     struct pci_bus root;
     /*
@@ -77,6 +78,7 @@ struct pci_host_config {
     struct irq_chip *irq;
     const struct guest_memory *memory;
     struct iommu *iommu; /* that all devices' DMA and messages go through; NULL: none */
+    struct event_loop *loop;
     uint32_t intx_gsi[PCI_PINS];
     uint64_t ecam_base;
     unsigned ecam_buses; /* 1 to 256; 1 MiB each */

@@ -104,6 +104,46 @@ static void view_release(struct bus_view *view)
     }
 }
 
+/* ---- doorbells; bus->lock is held */
+
+static void disarm(struct bus *bus, struct bus_doorbell *doorbell)
+{
+    if (doorbell->armed) {
+        bus->doorbell_ops->disarm(bus->doorbell_opaque, doorbell);
+        doorbell->armed = false;
+        trace_bus_doorbell(bus->name, doorbell->address, "off");
+    }
+}
+
+/* Refused (another one may be there): the write exits and comes to the region, as ever. */
+static void arm(struct bus *bus, struct bus_doorbell *doorbell)
+{
+    int ret = bus->doorbell_ops->arm(bus->doorbell_opaque, doorbell);
+    doorbell->armed = ret == 0;
+    trace_bus_doorbell(bus->name, doorbell->address, ret == 0 ? "on" : "refused");
+}
+
+static void update_doorbell(struct bus *bus, const struct bus_region *region,
+                            struct bus_doorbell *doorbell)
+{
+    uint64_t address = region->base + doorbell->offset;
+    bool wanted = doorbell->on && region->bus == bus && winner_at(bus, address) == region;
+    if (!wanted || doorbell->address != address) {
+        disarm(bus, doorbell);
+    }
+    if (wanted && !doorbell->armed) {
+        doorbell->address = address;
+        arm(bus, doorbell);
+    }
+}
+
+static void update_doorbells(struct bus *bus, const struct bus_region *region)
+{
+    for (struct bus_doorbell *d = region->doorbells; d; d = d->next) {
+        update_doorbell(bus, region, d);
+    }
+}
+
 /* Build and publish a view of the regions as they are now. bus->lock is held. */
 static int publish(struct bus *bus)
 {
@@ -114,6 +154,9 @@ static int publish(struct bus *bus)
     struct bus_view *old = atomic_load_explicit(&bus->view, memory_order_relaxed);
     atomic_store_explicit(&bus->view, view, memory_order_release);
     view_release(old);
+    for (size_t i = 0; i < bus->count; i++) {
+        update_doorbells(bus, bus->regions[i]);
+    }
     return 0;
 }
 
@@ -219,6 +262,7 @@ static void delete_region(struct bus *bus, struct bus_region *region)
             (bus->count - i - 1) * sizeof(struct bus_region *));
     bus->count--;
     region->bus = NULL;
+    update_doorbells(bus, region);
 }
 
 int bus_move(struct bus *bus, struct bus_region *region, uint64_t base, struct error *err)
@@ -256,6 +300,28 @@ void bus_remove(struct bus_region *region)
     (void)publish(bus);
     pthread_mutex_unlock(&bus->lock);
     trace_bus_unmap(bus->name, region->name);
+}
+
+void bus_set_doorbell(struct bus *bus, struct bus_region *region, struct bus_doorbell *doorbell,
+                      bool on)
+{
+    if (!bus->doorbell_ops) {
+        return;
+    }
+    pthread_mutex_lock(&bus->lock);
+    if (on && !doorbell->on) {
+        doorbell->next = region->doorbells;
+        region->doorbells = doorbell;
+    } else if (!on && doorbell->on) {
+        struct bus_doorbell **link = &region->doorbells;
+        while (*link != doorbell) {
+            link = &(*link)->next;
+        }
+        *link = doorbell->next;
+    }
+    doorbell->on = on;
+    update_doorbell(bus, region, doorbell);
+    pthread_mutex_unlock(&bus->lock);
 }
 
 void bus_for_each(struct bus *bus, void (*visit)(void *opaque, const struct bus_range *range),

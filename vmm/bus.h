@@ -48,6 +48,30 @@ struct bus_ops {
  */
 enum bus_priority { BUS_PRIORITY_BAR, BUS_PRIORITY_FIXED };
 
+/*
+ * A doorbell: a register of a region that is written only to wake its device. While it is on, and
+ * its address belongs to its region, KVM signals an eventfd at each such write and the guest does
+ * not exit (KVM_IOEVENTFD). At other times, and should KVM refuse, the write comes to the region.
+ */
+struct bus_doorbell {
+    uint64_t offset; /* in the region */
+    unsigned size;   /* of the write, in bytes */
+    bool has_value;  /* only this value is caught; otherwise any */
+    uint64_t value;
+    int event_fd;
+    /* The bus's own. */
+    struct bus_doorbell *next; /* of the region's that are on */
+    bool on;
+    bool armed; /* KVM has it, at: */
+    uint64_t address;
+};
+
+/* How a bus's doorbells are given to KVM; NULL: there is none. */
+struct bus_doorbell_ops {
+    int (*arm)(void *opaque, const struct bus_doorbell *doorbell); /* negative errno */
+    void (*disarm)(void *opaque, const struct bus_doorbell *doorbell);
+};
+
 struct bus_region {
     const char *name; /* for traces and `info mtree`; lives as long as the region */
     uint64_t base;    /* set by bus_add() */
@@ -56,6 +80,7 @@ struct bus_region {
     const struct bus_ops *ops;
     void *opaque;
     struct bus *bus; /* the bus it is on, or NULL; maintained by bus_add() and bus_remove() */
+    struct bus_doorbell *doorbells; /* those that are on; maintained by bus_set_doorbell() */
 };
 
 /* A part of the address space, and who answers there. */
@@ -81,6 +106,8 @@ struct bus {
     pthread_mutex_t lock;        /* guards `regions` and the exchange of views; a leaf */
     struct bus_region **regions; /* in the order of addition */
     size_t count;
+    const struct bus_doorbell_ops *doorbell_ops; /* set before the first region comes */
+    void *doorbell_opaque;
 };
 
 struct bus_cursor {
@@ -111,6 +138,13 @@ void bus_remove(struct bus_region *region);
  * bus.
  */
 int bus_move(struct bus *bus, struct bus_region *region, uint64_t base, struct error *err);
+
+/*
+ * Switch a doorbell of `region` on or off; its owner keeps it meanwhile. `bus` is where the region
+ * is or is going to be. Any thread.
+ */
+void bus_set_doorbell(struct bus *bus, struct bus_region *region, struct bus_doorbell *doorbell,
+                      bool on);
 
 /* A cursor for the calling thread. Destroy it before the bus. */
 void bus_cursor_init(struct bus_cursor *cursor, struct bus *bus);

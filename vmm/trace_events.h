@@ -36,6 +36,8 @@
       (const char *bus, const char *region, uint64_t first, uint64_t last),                        \
       bus, region, first, last)                                                                    \
     X(bus_unmap, "%s %s", (const char *bus, const char *region), bus, region)                      \
+    X(bus_doorbell, "%s 0x%" PRIx64 " %s",                                                         \
+      (const char *bus, uint64_t address, const char *state), bus, address, state)                 \
     /* vmm/kvm_irq.c */                                                                            \
     X(irq_level, "gsi=%u level=%u", (unsigned gsi, unsigned level), gsi, level)                    \
     X(irq_msi_route, "gsi=%u address=0x%" PRIx64 " data=0x%x devid=0x%x",                          \
@@ -72,6 +74,35 @@
       (const char *device, unsigned vector, const char *outcome), device, vector, outcome)         \
     X(pci_msi_error, "%s vector=%u: %s",                                                           \
       (const char *device, unsigned vector, const char *reason), device, vector, reason)           \
+    /* devices/virtio/ */                                                                          \
+    X(virtio_pci_read, "%s %s size=%u value=0x%" PRIx64,                                           \
+      (const char *device, const char *reg, unsigned size, uint64_t value),                        \
+      device, reg, size, value)                                                                    \
+    X(virtio_pci_write, "%s %s size=%u value=0x%" PRIx64,                                          \
+      (const char *device, const char *reg, unsigned size, uint64_t value),                        \
+      device, reg, size, value)                                                                    \
+    X(virtio_features, "%s offered=0x%" PRIx64 " accepted=0x%" PRIx64 " %s",                       \
+      (const char *device, uint64_t offered, uint64_t accepted, const char *verdict),              \
+      device, offered, accepted, verdict)                                                          \
+    X(virtio_set_status, "%s written=0x%x status=0x%x",                                            \
+      (const char *device, unsigned written, unsigned status), device, written, status)            \
+    X(virtio_reset, "%s", (const char *device), device)                                            \
+    X(virtio_error, "%s %s", (const char *device, const char *reason), device, reason)             \
+    X(virtio_queue_enable,                                                                         \
+      "%s vq=%u size=%u desc=0x%" PRIx64 " driver=0x%" PRIx64 " device=0x%" PRIx64,                \
+      (const char *device, unsigned vq, unsigned size, uint64_t desc, uint64_t driver,             \
+       uint64_t used), device, vq, size, desc, driver, used)                                       \
+    X(virtio_queue_reset, "%s vq=%u", (const char *device, unsigned vq), device, vq)               \
+    X(virtio_queue_notify, "%s vq=%u", (const char *device, unsigned vq), device, vq)              \
+    X(virtqueue_pop, "%s vq=%u id=%u out=%" PRIu64 " in=%" PRIu64,                                 \
+      (const char *device, unsigned vq, unsigned id, uint64_t out, uint64_t in),                   \
+      device, vq, id, out, in)                                                                     \
+    X(virtqueue_push, "%s vq=%u id=%u written=%u",                                                 \
+      (const char *device, unsigned vq, unsigned id, unsigned written), device, vq, id, written)   \
+    X(virtio_notify, "%s vq=%u %s",                                                                \
+      (const char *device, unsigned vq, const char *outcome), device, vq, outcome)                 \
+    X(virtio_notify_config, "%s generation=%u",                                                    \
+      (const char *device, unsigned generation), device, generation)                               \
     /* devices/dma_engine.c */                                                                     \
     X(dma_engine_read, "%s %s (0x%x) size=%u value=0x%" PRIx64,                                    \
       (const char *device, const char *reg, unsigned offset, unsigned size, uint64_t value),       \

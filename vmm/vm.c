@@ -74,11 +74,53 @@ static int create_vm(struct vm *vm, uint64_t ram, struct error *err)
     return 0;
 }
 
+/* ---- doorbells: writes that KVM turns into events */
+
+static int set_ioeventfd(const struct vm *vm, const struct bus_doorbell *doorbell, uint32_t flags)
+{
+    struct kvm_ioeventfd request = {
+        .addr = doorbell->address,
+        .len = doorbell->size,
+        .fd = doorbell->event_fd,
+        .datamatch = doorbell->value,
+        .flags = flags | (doorbell->has_value ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0),
+    };
+    return ioctl(vm->fd, KVM_IOEVENTFD, &request) < 0 ? -errno : 0;
+}
+
+static int arm_mmio(void *vm, const struct bus_doorbell *doorbell)
+{
+    return set_ioeventfd(vm, doorbell, 0);
+}
+
+static void disarm_mmio(void *vm, const struct bus_doorbell *doorbell)
+{
+    (void)set_ioeventfd(vm, doorbell, KVM_IOEVENTFD_FLAG_DEASSIGN);
+}
+
+static int arm_pio(void *vm, const struct bus_doorbell *doorbell)
+{
+    return set_ioeventfd(vm, doorbell, KVM_IOEVENTFD_FLAG_PIO);
+}
+
+static void disarm_pio(void *vm, const struct bus_doorbell *doorbell)
+{
+    (void)set_ioeventfd(vm, doorbell, KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DEASSIGN);
+}
+
+static const struct bus_doorbell_ops mmio_doorbells = {arm_mmio, disarm_mmio};
+static const struct bus_doorbell_ops pio_doorbells = {arm_pio, disarm_pio};
+
 static int init_buses(struct vm *vm, struct error *err)
 {
     int ret = bus_init(&vm->mmio, "mmio", UINT64_MAX);
     if (ret == 0) {
         ret = bus_init(&vm->pio, "pio", 0xffff);
+    }
+    if (vm_check_extension(vm, KVM_CAP_IOEVENTFD) > 0) {
+        vm->mmio.doorbell_ops = &mmio_doorbells;
+        vm->pio.doorbell_ops = &pio_doorbells;
+        vm->mmio.doorbell_opaque = vm->pio.doorbell_opaque = vm;
     }
     return ret < 0 ? error_set(err, ret, "no memory for the buses") : 0;
 }
