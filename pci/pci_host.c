@@ -284,6 +284,7 @@ int pci_host_init(struct pci_host *host, const struct pci_host_config *config, s
         .irq = config->irq,
         .memory = config->memory,
         .loop = config->loop,
+        .console = config->console,
         .iommu = config->iommu,
         .cf9_ops = config->cf9_ops,
         .cf9_opaque = config->cf9_opaque,

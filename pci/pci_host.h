@@ -18,6 +18,9 @@
 #include "vmm/irq.h"
 #include "vmm/property.h"
 
+struct console;
+struct event_loop;
+
 enum { PCI_BUS_COUNT = 256, PCI_DEVFN_COUNT = 256, PCI_SLOT_COUNT = 32, PCI_PINS = 4 };
 
 /* One bus: up to 32 devices of 8 functions. The root bus has no bridge above it. */
@@ -47,6 +50,7 @@ struct pci_host {
     const struct guest_memory *memory;
     struct iommu *iommu;         /* between every device and memory; NULL: nothing is */
     struct event_loop *loop;     /* the main thread's, for devices that have no thread */
+    struct console *console;     /* for a device that wants to be at its other end; may be NULL */
     uint32_t intx_gsi[PCI_PINS]; /* GSI of root bus wire 0-3 (INTA of slot 0, 4, 8...) */
     struct pci_bus root;
     /*
@@ -79,6 +83,7 @@ struct pci_host_config {
     const struct guest_memory *memory;
     struct iommu *iommu; /* that all devices' DMA and messages go through; NULL: none */
     struct event_loop *loop;
+    struct console *console;
     uint32_t intx_gsi[PCI_PINS];
     uint64_t ecam_base;
     unsigned ecam_buses; /* 1 to 256; 1 MiB each */

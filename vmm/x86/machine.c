@@ -199,6 +199,7 @@ static int build_pci(struct machine *machine, struct error *err)
         .irq = &machine->vm.irq.chip,
         .memory = &machine->vm.memory,
         .loop = &machine->vm.loop,
+        .console = &machine->console,
         .intx_gsi = {X86_GSI_PCI, X86_GSI_PCI + 1, X86_GSI_PCI + 2, X86_GSI_PCI + 3},
         .ecam_base = X86_ECAM_BASE,
         .ecam_buses = X86_ECAM_BUSES,
