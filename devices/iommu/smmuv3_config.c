@@ -226,11 +226,26 @@ static bool load_config(struct smmuv3 *smmu, uint16_t sid, struct stream_config 
 
 /* ---- the cache */
 
+/* Word by word, straight to where it belongs: a copy of the copy costs more than all the rest. */
+static bool read_slot(const struct stream_slot *slot, struct stream_config *config)
+{
+    unsigned begun = smmu_read_begin(&slot->sequence);
+    for (unsigned i = 0; i < STREAM_CONFIG_WORDS; i++) {
+        uint64_t word = atomic_load_explicit(&slot->words[i], memory_order_acquire);
+        memcpy((uint8_t *)config + i * sizeof(word), &word, sizeof(word));
+    }
+    return smmu_read_was_whole(&slot->sequence, begun) && config->mode != STREAM_NONE;
+}
+
 static void write_slot(struct stream_slot *slot, const struct stream_config *config)
 {
     uint64_t words[STREAM_CONFIG_WORDS];
     memcpy(words, config, sizeof(words));
-    smmu_slot_write(&slot->sequence, slot->words, STREAM_CONFIG_WORDS, words);
+    smmu_write_begin(&slot->sequence);
+    for (unsigned i = 0; i < STREAM_CONFIG_WORDS; i++) {
+        atomic_store_explicit(&slot->words[i], words[i], memory_order_release);
+    }
+    smmu_write_end(&slot->sequence);
 }
 
 /* Only what no invalidation can have meant: see smmuv3_tlb.c. */
@@ -254,18 +269,17 @@ bool smmu_stream_config(struct smmuv3 *smmu, const struct smmu_access *access, u
 {
     uint16_t sid = access->sid;
     struct stream_slot *slot = &smmu->streams[sid];
-    uint64_t words[STREAM_CONFIG_WORDS];
-    bool whole = smmu_slot_read(&slot->sequence, slot->words, STREAM_CONFIG_WORDS, words);
-    memcpy(config, words, sizeof(*config));
     unsigned misses = atomic_load_explicit(&slot->misses, memory_order_relaxed);
-    if (whole && config->mode != STREAM_NONE) {
+    if (read_slot(slot, config)) {
         unsigned hits = smmu_count(&slot->hits);
-        trace_smmuv3_config_cache_hit(sid, hits, misses, smmu_hit_rate(hits, misses));
+        trace_smmuv3_config_cache_hit(
+            sid, hits, misses, smmu_hit_rate(TRACE_ID_smmuv3_config_cache_hit, hits, misses));
         return true;
     }
     unsigned hits = atomic_load_explicit(&slot->hits, memory_order_relaxed);
     misses = smmu_count(&slot->misses);
-    trace_smmuv3_config_cache_miss(sid, hits, misses, smmu_hit_rate(hits, misses));
+    trace_smmuv3_config_cache_miss(sid, hits, misses,
+                                   smmu_hit_rate(TRACE_ID_smmuv3_config_cache_miss, hits, misses));
     memset(config, 0, sizeof(*config));
     if (!load_config(smmu, sid, config)) {
         return false;

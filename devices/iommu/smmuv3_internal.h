@@ -14,6 +14,7 @@
 #include "devices/iommu/smmuv3.h"
 #include "devices/iommu/smmuv3_regs.h"
 #include "vmm/registers.h"
+#include "vmm/trace.h"
 
 enum {
     SMMU_SID_BITS = 16,
@@ -23,7 +24,9 @@ enum {
     SMMU_VA_BITS = 56, /* what identifies an address in the IOTLB: TBI may ignore the top byte */
     SMMU_TLB_SETS = 512,
     SMMU_TLB_WAYS = 4,
-    SMMU_TABLES = 2, /* TTBR0 and TTBR1 */
+    SMMU_TLB_LINE_BITS = 4,
+    SMMU_TLB_LINE = 1 << SMMU_TLB_LINE_BITS, /* leaves side by side that are kept together */
+    SMMU_TABLES = 2,                         /* TTBR0 and TTBR1 */
 };
 
 /* ---- what a stream's STE and CD say, checked and in short */
@@ -56,7 +59,7 @@ struct stream_config {
 
 /* ---- records that are read without a lock, see smmuv3_tlb.c */
 
-enum { STREAM_CONFIG_WORDS = sizeof(struct stream_config) / sizeof(uint64_t), TLB_WORDS = 2 };
+enum { STREAM_CONFIG_WORDS = sizeof(struct stream_config) / sizeof(uint64_t) };
 _Static_assert(sizeof(struct stream_config) % sizeof(uint64_t) == 0, "copied in words");
 
 struct stream_slot {
@@ -69,18 +72,17 @@ struct stream_slot {
     _Atomic uint64_t words[STREAM_CONFIG_WORDS]; /* struct stream_config; all 0: empty */
 };
 
-struct tlb_slot {
+struct tlb_line {
     atomic_uint sequence;
-    _Atomic uint64_t words[TLB_WORDS];
+    _Atomic uint64_t tag;
+    _Atomic uint64_t leaf[SMMU_TLB_LINE];
 };
 
-/* A leaf of a page table. */
+/* What the IOTLB says of an address. Two registers' worth: it is returned. */
 struct tlb_entry {
-    uint64_t address; /* of the output page or block */
-    uint16_t asid;
-    uint8_t shift;       /* log2 of its size */
-    uint8_t permissions; /* enum tlb_permission */
-    bool global;
+    uint64_t address;         /* where it goes to */
+    uint64_t length : 56;     /* and so many bytes from there on, with the same permissions; or 0 */
+    uint64_t permissions : 8; /* enum tlb_permission */
 };
 
 enum tlb_permission {
@@ -144,7 +146,7 @@ struct smmuv3 {
     uint16_t *known_streams;     /* those that are, so that a range need not be searched */
     size_t known_count;
     _Atomic uint64_t tlb_shifts; /* bit n: pages of 2^n bytes may be in the IOTLB */
-    struct tlb_slot tlb[SMMU_TLB_SETS][SMMU_TLB_WAYS];
+    struct tlb_line tlb[SMMU_TLB_SETS][SMMU_TLB_WAYS];
     uint8_t tlb_next[SMMU_TLB_SETS]; /* the way to replace */
 };
 
@@ -209,18 +211,56 @@ int smmu_translate_stage1(struct smmuv3 *smmu, const struct smmu_access *access,
 
 /* ---- smmuv3_tlb.c */
 
-/* Copy a record out: false if it was being written. And in, with cache_lock held. */
-bool smmu_slot_read(const atomic_uint *sequence, const _Atomic uint64_t *words, size_t count,
-                    uint64_t *copy);
-void smmu_slot_write(atomic_uint *sequence, _Atomic uint64_t *words, size_t count,
-                     const uint64_t *copy);
+/*
+ * Read a record: begin, load its words (with acquire order), and see whether they are those of one
+ * time. Write one, with cache_lock held: begin, store words (with release order), end.
+ */
+static inline unsigned smmu_read_begin(const atomic_uint *sequence)
+{
+    return atomic_load_explicit(sequence, memory_order_acquire);
+}
 
-/* Look up `address`, which a table of `granule` translates for `asid`. */
-bool smmu_tlb_find(const struct smmuv3 *smmu, uint64_t address, unsigned granule, uint16_t asid,
-                   struct tlb_entry *entry);
-/* Add what a walk has found that began in `generation`. */
-void smmu_tlb_insert(struct smmuv3 *smmu, uint64_t generation, uint64_t address,
-                     const struct tlb_entry *entry);
+static inline bool smmu_read_was_whole(const atomic_uint *sequence, unsigned begun)
+{
+    return !(begun & 1) && atomic_load_explicit(sequence, memory_order_relaxed) == begun;
+}
+
+static inline void smmu_write_begin(atomic_uint *sequence)
+{
+    unsigned even = atomic_load_explicit(sequence, memory_order_relaxed);
+    atomic_store_explicit(sequence, even + 1, memory_order_relaxed);
+}
+
+static inline void smmu_write_end(atomic_uint *sequence)
+{
+    unsigned odd = atomic_load_explicit(sequence, memory_order_relaxed);
+    atomic_store_explicit(sequence, odd + 1, memory_order_release);
+}
+
+/* Look up `address`, which a table of `granule` translates for `asid`. Length 0: not there. */
+struct tlb_entry smmu_tlb_find(const struct smmuv3 *smmu, uint64_t address, unsigned granule,
+                               uint16_t asid);
+
+/*
+ * What a walk makes, and inserts: the line that `address` is in if leaves have 2^shift bytes, with
+ * none in it; a leaf, not 0, whose bits 47-12 are the output address; and which one in the line
+ * `address` is in.
+ */
+void smmu_tlb_line_init(struct tlb_line *line, uint64_t address, unsigned shift, uint16_t asid);
+uint64_t smmu_tlb_leaf(uint64_t output, uint8_t permissions, bool global);
+static inline void smmu_tlb_set_leaf(struct tlb_line *line, unsigned index, uint64_t leaf)
+{
+    atomic_store_explicit(&line->leaf[index], leaf, memory_order_relaxed);
+}
+static inline unsigned smmu_tlb_index(uint64_t address, unsigned shift)
+{
+    return address >> shift & (SMMU_TLB_LINE - 1);
+}
+/* What a line that nobody else has says of `address`, whose leaf is there. */
+struct tlb_entry smmu_tlb_entry(const struct tlb_line *line, uint64_t address);
+/* Add the line of a walk that began in `generation`, in place of what there was of it. */
+void smmu_tlb_insert(struct smmuv3 *smmu, uint64_t generation, const struct tlb_line *line);
+
 void smmu_tlb_invalidate_all(struct smmuv3 *smmu);
 void smmu_tlb_invalidate_asid(struct smmuv3 *smmu, uint16_t asid);
 
@@ -230,18 +270,19 @@ struct tlb_range {
     uint64_t last;
     uint64_t shifts; /* bit n: pages of 2^n bytes are meant */
     bool any_asid;
-    uint16_t asid; /* global pages belong to every ASID */
+    bool only_asid; /* not the global pages, which belong to every ASID */
+    uint16_t asid;
 };
 void smmu_tlb_invalidate_range(struct smmuv3 *smmu, const struct tlb_range *range);
 
 /* Page and block sizes of a granule by level, as bits of a mask of shifts; level 0: all of them. */
 uint64_t smmu_leaf_shifts(unsigned granule, unsigned level);
 
-/* Percentage for the trace lines. */
-static inline unsigned smmu_hit_rate(unsigned hits, unsigned misses)
+/* Percentage for the trace lines; not divided for when nobody sees the line. */
+static inline unsigned smmu_hit_rate(enum trace_id line, unsigned hits, unsigned misses)
 {
     uint64_t all = (uint64_t)hits + misses;
-    return all ? (unsigned)(100ull * hits / all) : 0;
+    return trace_on[line] && all ? (unsigned)(100ull * hits / all) : 0;
 }
 
 /* A statistic: exact while one thread at a time uses a device, and close otherwise. */

@@ -2,18 +2,23 @@
 /*
  * The IOTLB: leaves of page tables that walks have found.
  *
- * SMMU_TLB_SETS sets of SMMU_TLB_WAYS slots. A page's set follows from its number and its size, so
- * a lookup tries each size that the table's granule has (three at most), and only sizes of which
- * the IOTLB holds any: `tlb_shifts`. The ASID takes no part in it, so that a global page is found
- * for every ASID in the same place, and an invalidation by address for all ASIDs too. A size tells
- * granule and level, as no two granules share one. A slot's two words:
+ * Leaves that lie side by side in a table, 128 bytes of it, are kept together: a line. A miss takes
+ * along those that are alike (smmuv3_walk.c), and a hit returns as many pages as follow each other
+ * in memory. So a copy of pages in a row costs one walk for 16 of them, and one lookup if they are
+ * in a row in memory, too. SMMU_TLB_SETS sets of SMMU_TLB_WAYS lines:
  *
- *   word 0   63-8 page number (VA[55:0] >> shift)   6 global   5-0 shift; 0: the slot is empty
- *   word 1   63-48 ASID   47-12 output address   4-0 permissions
+ *   tag    63-48 ASID   46-6 line number (VA[55:0] >> shift + 3)   5-0 shift; 0: the line is empty
+ *   leaf   47-12 output address   6-2 permissions   1 global   0: valid; 0: this leaf is not known
  *
- * Who reads takes no lock. A slot (and that of a stream's configuration, which works the same) has
- * a sequence number that is odd while somebody writes it; a reader that saw it odd, or changed,
- * has found nothing. Writers hold cache_lock. All words are atomics, stored with release and loaded
+ * The shift is log2 of the size of a page or block; it tells granule and level, as no two granules
+ * share one. A line's set follows from its number and its shift, so a lookup tries each size that
+ * the table's granule has (three at most), and only sizes of which the IOTLB holds any:
+ * `tlb_shifts`. The ASID takes no part in it: a global page, whoever's walk has found it, is in the
+ * same set for every ASID, and so is an address for an invalidation that names no ASID.
+ *
+ * Who reads takes no lock. A line (and a stream's configuration, which works the same) has a
+ * sequence number that is odd while somebody writes it; a reader that saw it odd, or changed, has
+ * found nothing. Writers hold cache_lock. All words are atomics, stored with release and loaded
  * with acquire order: that keeps them between the two accesses to the sequence number, on both
  * sides, without a fence (which ThreadSanitizer does not know).
  *
@@ -25,185 +30,226 @@
 #include "vmm/trace.h"
 
 static const uint64_t va_mask = (1ull << SMMU_VA_BITS) - 1;
-static const uint64_t word_shift_mask = 0x3f;
-static const uint64_t word_global = 0x40;
-static const uint64_t word_address = 0x0000fffffffff000ull;
-static const uint64_t word_permissions = 0x1f;
-enum { WORD_PAGE_SHIFT = 8, WORD_ASID_SHIFT = 48 };
+static const uint64_t tag_shift_mask = 0x3f;
+static const uint64_t tag_asid_mask = 0xffffull << 48;
+enum { TAG_ASID_SHIFT = 48, TAG_LINE_SHIFT = 6 };
 
-/* ---- slots */
-
-bool smmu_slot_read(const atomic_uint *sequence, const _Atomic uint64_t *words, size_t count,
-                    uint64_t *copy)
-{
-    unsigned before = atomic_load_explicit(sequence, memory_order_acquire);
-    for (size_t i = 0; i < count; i++) {
-        copy[i] = atomic_load_explicit(&words[i], memory_order_acquire);
-    }
-    return !(before & 1) && atomic_load_explicit(sequence, memory_order_relaxed) == before;
-}
-
-void smmu_slot_write(atomic_uint *sequence, _Atomic uint64_t *words, size_t count,
-                     const uint64_t *copy)
-{
-    unsigned before = atomic_load_explicit(sequence, memory_order_relaxed);
-    atomic_store_explicit(sequence, before + 1, memory_order_relaxed);
-    for (size_t i = 0; i < count; i++) {
-        atomic_store_explicit(&words[i], copy[i], memory_order_release);
-    }
-    atomic_store_explicit(sequence, before + 2, memory_order_release);
-}
-
-static void clear_slot(struct tlb_slot *slot)
-{
-    static const uint64_t empty[TLB_WORDS];
-    smmu_slot_write(&slot->sequence, slot->words, TLB_WORDS, empty);
-}
-
-/* For whoever holds cache_lock. */
-static uint64_t slot_word(const struct tlb_slot *slot, unsigned index)
-{
-    return atomic_load_explicit(&slot->words[index], memory_order_relaxed);
-}
+static const uint64_t leaf_address = 0x0000fffffffff000ull;
+enum { LEAF_VALID = 1, LEAF_GLOBAL = 2, LEAF_PERMISSIONS_SHIFT = 2, LEAF_PERMISSIONS_MASK = 0x1f };
 
 /* ---- sizes */
 
 /* VMSAv8-64: blocks are at level 1 and 2 with 4K, at level 2 with 16K and 64K. */
 uint64_t smmu_leaf_shifts(unsigned granule, unsigned level)
 {
-    unsigned first_block_level = granule == 12 ? 1 : 2;
-    uint64_t shifts = 0;
-    for (unsigned l = first_block_level; l <= 3; l++) {
-        if (level == 0 || level == l) {
-            shifts |= 1ull << (granule + (3 - l) * (granule - 3));
-        }
-    }
-    return shifts;
+    static const uint64_t shifts[][4] = {
+        [12] = {1 << 12 | 1 << 21 | 1 << 30, 1 << 30, 1 << 21, 1 << 12},
+        [14] = {1 << 14 | 1 << 25, 0, 1 << 25, 1 << 14},
+        [16] = {1 << 16 | 1 << 29, 0, 1 << 29, 1 << 16},
+    };
+    return shifts[granule][level];
 }
 
-static uint64_t page_word(uint64_t address, unsigned shift)
+/* ---- lines */
+
+static uint64_t line_tag(uint64_t address, unsigned shift)
 {
-    return (address & va_mask) >> shift << WORD_PAGE_SHIFT | shift;
+    return (address & va_mask) >> shift >> SMMU_TLB_LINE_BITS << TAG_LINE_SHIFT | shift;
 }
 
-/* Fibonacci hashing: neighbours are spread, and so are pages at equal offsets in large regions. */
-static unsigned set_of(uint64_t word)
+/* Fibonacci hashing: neighbours are spread, and so are lines at equal offsets in large regions. */
+static unsigned set_of(uint64_t tag)
 {
     const uint64_t golden = 0x9e3779b97f4a7c15ull;
-    return (word & ~word_global) * golden >> 32 & (SMMU_TLB_SETS - 1);
+    return (tag & ~tag_asid_mask) * golden >> 32 & (SMMU_TLB_SETS - 1);
+}
+
+static uint64_t load(const _Atomic uint64_t *word)
+{
+    return atomic_load_explicit(word, memory_order_acquire);
+}
+
+static void store(_Atomic uint64_t *word, uint64_t value)
+{
+    atomic_store_explicit(word, value, memory_order_release);
+}
+
+void smmu_tlb_line_init(struct tlb_line *line, uint64_t address, unsigned shift, uint16_t asid)
+{
+    store(&line->tag, line_tag(address, shift) | (uint64_t)asid << TAG_ASID_SHIFT);
+    for (unsigned i = 0; i < SMMU_TLB_LINE; i++) {
+        store(&line->leaf[i], 0);
+    }
+}
+
+uint64_t smmu_tlb_leaf(uint64_t output, uint8_t permissions, bool global)
+{
+    return output | (uint64_t)permissions << LEAF_PERMISSIONS_SHIFT | (global ? LEAF_GLOBAL : 0) |
+           LEAF_VALID;
+}
+
+/* What `leaf`, that of `address`, says, and with it those after it that go on where it ends. */
+static struct tlb_entry entry_of(const struct tlb_line *line, uint64_t leaf, uint64_t address,
+                                 unsigned shift)
+{
+    uint64_t size = 1ull << shift, offset = address & (size - 1);
+    uint64_t expected = leaf;
+    unsigned index = smmu_tlb_index(address, shift), end = index + 1;
+    while (end < SMMU_TLB_LINE && load(&line->leaf[end]) == (expected += size)) {
+        end++;
+    }
+    return (struct tlb_entry){
+        .address = (leaf & leaf_address) + offset,
+        .length = ((uint64_t)(end - index) << shift) - offset,
+        .permissions = leaf >> LEAF_PERMISSIONS_SHIFT & LEAF_PERMISSIONS_MASK,
+    };
+}
+
+struct tlb_entry smmu_tlb_entry(const struct tlb_line *line, uint64_t address)
+{
+    unsigned shift = load(&line->tag) & tag_shift_mask;
+    return entry_of(line, load(&line->leaf[smmu_tlb_index(address, shift)]), address, shift);
 }
 
 /* ---- lookup */
 
-static bool find_in_set(const struct smmuv3 *smmu, uint64_t wanted, uint16_t asid,
-                        struct tlb_entry *entry)
+static struct tlb_entry find_in_line(const struct tlb_line *line, uint64_t wanted, uint64_t address,
+                                     uint16_t asid)
 {
-    const struct tlb_slot *set = smmu->tlb[set_of(wanted)];
-    for (unsigned way = 0; way < SMMU_TLB_WAYS; way++) {
-        uint64_t words[TLB_WORDS];
-        if (!smmu_slot_read(&set[way].sequence, set[way].words, TLB_WORDS, words) ||
-            (words[0] & ~word_global) != wanted) {
-            continue;
-        }
-        bool global = words[0] & word_global;
-        if (global || words[1] >> WORD_ASID_SHIFT == asid) {
-            *entry = (struct tlb_entry){.address = words[1] & word_address,
-                                        .asid = asid,
-                                        .shift = words[0] & word_shift_mask,
-                                        .permissions = words[1] & word_permissions,
-                                        .global = global};
-            return true;
-        }
+    const struct tlb_entry nothing = {0};
+    unsigned begun = smmu_read_begin(&line->sequence);
+    uint64_t tag = load(&line->tag);
+    if ((tag & ~tag_asid_mask) != wanted) {
+        return nothing;
     }
-    return false;
+    unsigned shift = wanted & tag_shift_mask;
+    uint64_t leaf = load(&line->leaf[smmu_tlb_index(address, shift)]);
+    if (!leaf || !(leaf & LEAF_GLOBAL || tag >> TAG_ASID_SHIFT == asid)) {
+        return nothing;
+    }
+    struct tlb_entry entry = entry_of(line, leaf, address, shift);
+    return smmu_read_was_whole(&line->sequence, begun) ? entry : nothing;
 }
 
-bool smmu_tlb_find(const struct smmuv3 *smmu, uint64_t address, unsigned granule, uint16_t asid,
-                   struct tlb_entry *entry)
+struct tlb_entry smmu_tlb_find(const struct smmuv3 *smmu, uint64_t address, unsigned granule,
+                               uint16_t asid)
 {
     uint64_t shifts = atomic_load_explicit(&smmu->tlb_shifts, memory_order_relaxed) &
                       smmu_leaf_shifts(granule, 0);
     for (; shifts; shifts &= shifts - 1) {
-        unsigned shift = (unsigned)__builtin_ctzll(shifts);
-        if (find_in_set(smmu, page_word(address, shift), asid, entry)) {
-            return true;
+        uint64_t wanted = line_tag(address, (unsigned)__builtin_ctzll(shifts));
+        const struct tlb_line *set = smmu->tlb[set_of(wanted)];
+        for (unsigned way = 0; way < SMMU_TLB_WAYS; way++) {
+            struct tlb_entry entry = find_in_line(&set[way], wanted, address, asid);
+            if (entry.length) {
+                return entry;
+            }
         }
     }
-    return false;
+    return (struct tlb_entry){0};
 }
 
-/* ---- insertion */
+/* ---- insertion; cache_lock is held */
 
-/* The slot with the same page, else an empty one, else the next in turn. cache_lock is held. */
-static struct tlb_slot *slot_for(struct smmuv3 *smmu, uint64_t page, const struct tlb_entry *entry)
+/* The same line if there is one, else an empty one, else the next in turn. */
+static struct tlb_line *line_for(struct smmuv3 *smmu, uint64_t tag)
 {
-    unsigned set = set_of(page);
-    struct tlb_slot *empty = NULL;
+    unsigned set = set_of(tag);
+    struct tlb_line *empty = NULL;
     for (unsigned way = 0; way < SMMU_TLB_WAYS; way++) {
-        struct tlb_slot *slot = &smmu->tlb[set][way];
-        uint64_t word = slot_word(slot, 0);
-        bool same_asid = slot_word(slot, 1) >> WORD_ASID_SHIFT == entry->asid;
-        if ((word & ~word_global) == page && (same_asid || entry->global || word & word_global)) {
-            return slot;
+        struct tlb_line *line = &smmu->tlb[set][way];
+        uint64_t there = load(&line->tag);
+        if (there == tag) {
+            return line;
         }
-        if (!word) {
-            empty = slot;
+        if (!there && !empty) {
+            empty = line;
         }
     }
     return empty ? empty : &smmu->tlb[set][smmu->tlb_next[set]++ % SMMU_TLB_WAYS];
 }
 
-void smmu_tlb_insert(struct smmuv3 *smmu, uint64_t generation, uint64_t address,
-                     const struct tlb_entry *entry)
+/* What was known of the same line and is not in the new one stays: nobody has invalidated it. */
+static void write_line(struct tlb_line *kept, const struct tlb_line *line, uint64_t tag)
 {
-    uint64_t page = page_word(address, entry->shift);
-    uint64_t words[TLB_WORDS] = {page | (entry->global ? word_global : 0),
-                                 (uint64_t)entry->asid << WORD_ASID_SHIFT | entry->address |
-                                     entry->permissions};
+    bool same = load(&kept->tag) == tag;
+    smmu_write_begin(&kept->sequence);
+    store(&kept->tag, tag);
+    for (unsigned i = 0; i < SMMU_TLB_LINE; i++) {
+        uint64_t leaf = load(&line->leaf[i]);
+        if (leaf || !same) {
+            store(&kept->leaf[i], leaf);
+        }
+    }
+    smmu_write_end(&kept->sequence);
+}
+
+void smmu_tlb_insert(struct smmuv3 *smmu, uint64_t generation, const struct tlb_line *line)
+{
+    uint64_t tag = load(&line->tag);
     pthread_mutex_lock(&smmu->cache_lock);
     if (atomic_load(&smmu->generation) == generation) {
-        struct tlb_slot *slot = slot_for(smmu, page, entry);
-        smmu_slot_write(&slot->sequence, slot->words, TLB_WORDS, words);
-        atomic_fetch_or(&smmu->tlb_shifts, 1ull << entry->shift);
+        write_line(line_for(smmu, tag), line, tag);
+        atomic_fetch_or(&smmu->tlb_shifts, 1ull << (tag & tag_shift_mask));
     }
     pthread_mutex_unlock(&smmu->cache_lock);
 }
 
 /* ---- invalidation */
 
-static void invalidate_slot(struct tlb_slot *slot, const struct tlb_range *range)
+static bool range_has_leaf(const struct tlb_range *range, uint64_t tag, unsigned index)
 {
-    uint64_t word = slot_word(slot, 0);
-    unsigned shift = word & word_shift_mask;
-    if (!word || !(range->shifts >> shift & 1)) {
+    unsigned shift = tag & tag_shift_mask;
+    uint64_t line = (tag & ~tag_asid_mask) >> TAG_LINE_SHIFT;
+    uint64_t first = (line << SMMU_TLB_LINE_BITS | index) << shift;
+    uint64_t last = first + (1ull << shift) - 1;
+    return first <= range->last && last >= range->first;
+}
+
+/* Clear the leaves for which it says so, and the line with the last one. */
+static void invalidate_line(struct tlb_line *line, const struct tlb_range *range)
+{
+    uint64_t tag = load(&line->tag);
+    if (!tag || !(range->shifts >> (tag & tag_shift_mask) & 1)) {
         return;
     }
-    uint64_t first = word >> WORD_PAGE_SHIFT << shift;
-    uint64_t last = first + (1ull << shift) - 1;
-    bool asid_matches = range->any_asid || word & word_global ||
-                        slot_word(slot, 1) >> WORD_ASID_SHIFT == range->asid;
-    if (asid_matches && first <= range->last && last >= range->first) {
-        clear_slot(slot);
+    bool its_asid = range->any_asid || tag >> TAG_ASID_SHIFT == range->asid;
+    uint64_t left = 0;
+    smmu_write_begin(&line->sequence);
+    for (unsigned i = 0; i < SMMU_TLB_LINE; i++) {
+        uint64_t leaf = load(&line->leaf[i]);
+        bool global = leaf & LEAF_GLOBAL;
+        bool meant = global ? !range->only_asid : its_asid;
+        if (leaf && meant && range_has_leaf(range, tag, i)) {
+            store(&line->leaf[i], 0);
+        } else {
+            left |= leaf;
+        }
     }
+    if (!left) {
+        store(&line->tag, 0);
+    }
+    smmu_write_end(&line->sequence);
 }
 
 static void invalidate_set(struct smmuv3 *smmu, unsigned set, const struct tlb_range *range)
 {
     for (unsigned way = 0; way < SMMU_TLB_WAYS; way++) {
-        invalidate_slot(&smmu->tlb[set][way], range);
+        invalidate_line(&smmu->tlb[set][way], range);
     }
 }
 
 /* The sets that may have pages of one size; false if those are as many as there are. */
 static bool invalidate_shift(struct smmuv3 *smmu, unsigned shift, const struct tlb_range *range)
 {
-    uint64_t first = range->first >> shift;
-    uint64_t count = (range->last >> shift) - first + 1;
+    unsigned line_shift = shift + SMMU_TLB_LINE_BITS;
+    uint64_t first = range->first >> line_shift;
+    uint64_t count = (range->last >> line_shift) - first + 1;
     if (count >= SMMU_TLB_SETS) {
         return false;
     }
     for (uint64_t i = 0; i < count; i++) {
-        invalidate_set(smmu, set_of(page_word((first + i) << shift, shift)), range);
+        invalidate_set(smmu, set_of(line_tag((first + i) << line_shift, shift)), range);
     }
     return true;
 }
@@ -222,48 +268,31 @@ static void invalidate_sets(struct smmuv3 *smmu, const struct tlb_range *range)
     }
 }
 
-void smmu_tlb_invalidate_range(struct smmuv3 *smmu, const struct tlb_range *range)
+static void invalidate(struct smmuv3 *smmu, const struct tlb_range *range)
 {
-    trace_smmu_iotlb_inv_iova(range->any_asid ? -1 : range->asid, range->first);
     pthread_mutex_lock(&smmu->cache_lock);
     atomic_fetch_add(&smmu->generation, 1);
     invalidate_sets(smmu, range);
     pthread_mutex_unlock(&smmu->cache_lock);
 }
 
-/* Clear all slots for which it says so: those of an ASID that are not global, or with -1 all. */
-static void invalidate_by_asid(struct smmuv3 *smmu, int asid)
+void smmu_tlb_invalidate_range(struct smmuv3 *smmu, const struct tlb_range *range)
 {
-    for (unsigned i = 0; i < SMMU_TLB_SETS * SMMU_TLB_WAYS; i++) {
-        struct tlb_slot *slot = &smmu->tlb[i / SMMU_TLB_WAYS][i % SMMU_TLB_WAYS];
-        uint64_t word = slot_word(slot, 0);
-        bool matches = asid < 0 || (!(word & word_global) &&
-                                    slot_word(slot, 1) >> WORD_ASID_SHIFT == (unsigned)asid);
-        if (word && matches) {
-            clear_slot(slot);
-        }
-    }
+    trace_smmu_iotlb_inv_iova(range->any_asid ? -1 : range->asid, range->first);
+    invalidate(smmu, range);
 }
 
 void smmu_tlb_invalidate_asid(struct smmuv3 *smmu, uint16_t asid)
 {
+    const struct tlb_range range = {
+        .last = va_mask, .shifts = UINT64_MAX, .asid = asid, .only_asid = true};
     trace_smmu_iotlb_inv_asid(asid);
-    pthread_mutex_lock(&smmu->cache_lock);
-    atomic_fetch_add(&smmu->generation, 1);
-    if (atomic_load(&smmu->tlb_shifts)) {
-        invalidate_by_asid(smmu, asid);
-    }
-    pthread_mutex_unlock(&smmu->cache_lock);
+    invalidate(smmu, &range);
 }
 
 void smmu_tlb_invalidate_all(struct smmuv3 *smmu)
 {
+    const struct tlb_range range = {.last = va_mask, .shifts = UINT64_MAX, .any_asid = true};
     trace_smmu_iotlb_inv_all("all");
-    pthread_mutex_lock(&smmu->cache_lock);
-    atomic_fetch_add(&smmu->generation, 1);
-    if (atomic_load(&smmu->tlb_shifts)) {
-        invalidate_by_asid(smmu, -1);
-    }
-    atomic_store(&smmu->tlb_shifts, 0);
-    pthread_mutex_unlock(&smmu->cache_lock);
+    invalidate(smmu, &range);
 }

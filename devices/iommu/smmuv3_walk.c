@@ -12,7 +12,9 @@
  *   7-6   AP: read-only, unprivileged   10 AF   11 nG   53 PXN   54 UXN
  *   63-59 of a table: APTable, UXNTable, PXNTable, which only take rights away
  *
- * The contiguous bit is a hint, and ignored: leaves go into the IOTLB as they are.
+ * A walk takes neighbours of the leaf along, those of its line of the IOTLB. Whatever is valid may
+ * be cached, used or not, and software invalidates what it has changed, used or not (IHI 0070 3.?),
+ * so only the time shows it. The contiguous bit is a hint, and ignored.
  */
 #include <errno.h>
 
@@ -23,10 +25,13 @@ enum { LAST_LEVEL = 3, SELECT_BIT = 55, TOP_BYTE_BITS = 8 };
 
 struct walk {
     const struct stream_table *table;
+    uint64_t va;
     uint64_t address; /* without what the table ignores of it: the low input_bits */
     uint64_t base;    /* of the table at `level` */
+    uint64_t index;   /* of the descriptor in it */
     unsigned level;
     uint64_t table_attributes; /* what tables on the way take away */
+    uint16_t asid;
     unsigned output_bits;
     bool affd;
     enum smmu_event_type fault;
@@ -51,15 +56,15 @@ static bool read_descriptor(const struct smmuv3 *smmu, struct walk *walk, uint64
 {
     unsigned shift = level_shift(walk, walk->level);
     uint64_t mask = (1ull << (walk->table->granule - 3)) - 1;
-    uint64_t index = walk->address >> shift & mask; /* bits above the input are 0 */
-    uint64_t address = walk->base + index * sizeof(uint64_t);
+    walk->index = walk->address >> shift & mask; /* bits above the input are 0 */
+    uint64_t address = walk->base + walk->index * sizeof(uint64_t);
     const uint64_t *host = guest_memory_range(smmu->config.memory, gpa(address), sizeof(uint64_t));
     if (!host) {
         walk->fetch_address = address;
         return fault(walk, SMMU_EVT_F_WALK_EABT);
     }
     *descriptor = __atomic_load_n(host, __ATOMIC_ACQUIRE);
-    trace_smmu_get_pte(walk->base, (unsigned)index, address, *descriptor);
+    trace_smmu_get_pte(walk->base, (unsigned)walk->index, address, *descriptor);
     return true;
 }
 
@@ -90,35 +95,74 @@ static uint8_t permissions(uint64_t descriptor, uint64_t table_attributes)
     return granted;
 }
 
-/* In the order of priority: address size, access flag; the permission comes after the IOTLB. */
-static bool leaf(struct walk *walk, uint64_t descriptor, struct tlb_entry *entry)
+/*
+ * The leaf for the IOTLB, or 0 with walk->fault, in the order of priority: address size, access
+ * flag; the permission comes after the IOTLB.
+ */
+static uint64_t leaf(struct walk *walk, uint64_t descriptor)
 {
-    unsigned shift = level_shift(walk, walk->level);
     uint64_t address;
-    if (!output_address(walk, descriptor, shift, &address)) {
-        return false;
+    if (!output_address(walk, descriptor, level_shift(walk, walk->level), &address)) {
+        return 0;
     }
     if (!(descriptor & SMMU_TTD_AF) && !walk->affd) {
         return fault(walk, SMMU_EVT_F_ACCESS);
     }
-    entry->address = address;
-    entry->shift = (uint8_t)shift;
-    entry->permissions = permissions(descriptor, walk->table_attributes);
-    entry->global = !(descriptor & SMMU_TTD_NG);
-    return true;
+    return smmu_tlb_leaf(address, permissions(descriptor, walk->table_attributes),
+                         !(descriptor & SMMU_TTD_NG));
 }
-
-/* ---- the walk */
 
 static bool is_leaf(const struct walk *walk, uint64_t descriptor)
 {
     bool is_last = walk->level == LAST_LEVEL;
-    return is_last == ((descriptor & SMMU_TTD_TABLE) != 0);
+    return descriptor & SMMU_TTD_VALID && is_last == ((descriptor & SMMU_TTD_TABLE) != 0);
 }
 
 static bool leaf_is_allowed(const struct walk *walk)
 {
     return walk->level > 0 && smmu_leaf_shifts(walk->table->granule, walk->level);
+}
+
+/*
+ * The line of a leaf and of those neighbours that differ from it in nothing but the address; others
+ * wait for their own walk. The first table may be shorter than a line, and then be anywhere in it.
+ */
+static void fill_line(const struct smmuv3 *smmu, const struct walk *walk, uint64_t descriptor,
+                      uint64_t leaf, struct tlb_line *line)
+{
+    unsigned shift = level_shift(walk, walk->level);
+    unsigned table_bits = walk->table->input_bits - shift;
+    unsigned count = table_bits < SMMU_TLB_LINE_BITS ? 1u << table_bits : SMMU_TLB_LINE;
+    unsigned in_line = walk->index % SMMU_TLB_LINE;
+    unsigned wanted = smmu_tlb_index(walk->va, shift);
+    uint64_t start = walk->base + (walk->index - in_line) * sizeof(uint64_t);
+    uint64_t address = SMMU_TTD_ADDRESS & ~((1ull << shift) - 1);
+    const uint64_t *host =
+        guest_memory_range(smmu->config.memory, gpa(start), count * sizeof(uint64_t));
+    smmu_tlb_line_init(line, walk->va, shift, walk->asid);
+    for (unsigned i = 0; host && i < count; i++) {
+        uint64_t other = __atomic_load_n(&host[i], __ATOMIC_RELAXED);
+        bool alike = !((other ^ descriptor) & ~address);
+        if (alike && !((other & address) >> walk->output_bits)) {
+            smmu_tlb_set_leaf(line, wanted - in_line + i, (leaf & ~address) | (other & address));
+        }
+    }
+    smmu_tlb_set_leaf(line, wanted, leaf);
+}
+
+/* ---- the walk */
+
+static bool end_walk(const struct smmuv3 *smmu, struct walk *walk, uint64_t descriptor,
+                     struct tlb_line *line)
+{
+    if (!leaf_is_allowed(walk)) {
+        return fault(walk, SMMU_EVT_F_TRANSLATION);
+    }
+    uint64_t found = leaf(walk, descriptor);
+    if (found) {
+        fill_line(smmu, walk, descriptor, found, line);
+    }
+    return found;
 }
 
 /* The first level, and its table: aligned to its size, as it may be smaller than a granule. */
@@ -132,22 +176,18 @@ static void start(struct walk *walk)
     walk->base = walk->table->base & ~((1ull << size_bits) - 1);
 }
 
-static bool run_walk(const struct smmuv3 *smmu, struct walk *walk, struct tlb_entry *entry)
+static bool run_walk(const struct smmuv3 *smmu, struct walk *walk, struct tlb_line *line)
 {
     for (start(walk); walk->level <= LAST_LEVEL; walk->level++) {
         uint64_t descriptor;
         if (!read_descriptor(smmu, walk, &descriptor)) {
             return false;
         }
-        if (!(descriptor & SMMU_TTD_VALID)) {
-            break;
-        }
         if (is_leaf(walk, descriptor)) {
-            return leaf_is_allowed(walk) ? leaf(walk, descriptor, entry)
-                                         : fault(walk, SMMU_EVT_F_TRANSLATION);
+            return end_walk(smmu, walk, descriptor, line);
         }
-        if (walk->level == LAST_LEVEL) {
-            break; /* 01 is reserved there */
+        if (!(descriptor & SMMU_TTD_VALID) || walk->level == LAST_LEVEL) {
+            break; /* 01 is reserved on the last level */
         }
         if (!output_address(walk, descriptor, walk->table->granule, &walk->base)) {
             return false;
@@ -189,16 +229,17 @@ static bool is_permitted(const struct smmu_access *access, const struct stream_c
 
 /* CD.R decides about faults of the translation, but not about walks that memory has refused. */
 static int report(struct smmuv3 *smmu, const struct smmu_access *access,
-                  const struct stream_config *config, const struct walk *walk)
+                  const struct stream_config *config, enum smmu_event_type type,
+                  uint64_t fetch_address)
 {
-    bool abort = walk->fault == SMMU_EVT_F_WALK_EABT;
+    bool abort = type == SMMU_EVT_F_WALK_EABT;
     uint64_t class = abort ? SMMU_EVT_CLASS_TTD : SMMU_EVT_CLASS_IN;
     struct smmu_event event = {
-        .type = walk->fault,
+        .type = type,
         .detail = class << SMMU_EVT_CLASS_SHIFT | (access->privileged ? SMMU_EVT_PNU : 0) |
                   (access->instruction ? SMMU_EVT_IND : 0) | (access->write ? 0 : SMMU_EVT_RNW),
         .input_address = access->address,
-        .fetch_address = walk->fetch_address,
+        .fetch_address = fetch_address,
     };
     if (abort || config->record) {
         smmu_record_event(smmu, access->sid, &event);
@@ -206,64 +247,66 @@ static int report(struct smmuv3 *smmu, const struct smmu_access *access,
     return -EFAULT;
 }
 
-static bool find_in_tlb(struct smmuv3 *smmu, const struct smmu_access *access,
-                        const struct stream_config *config, const struct stream_table *table,
-                        struct tlb_entry *entry)
+static struct tlb_entry find_in_tlb(struct smmuv3 *smmu, const struct smmu_access *access,
+                                    const struct stream_config *config, unsigned granule)
 {
     struct stream_slot *slot = &smmu->streams[access->sid];
-    bool found = smmu_tlb_find(smmu, access->address, table->granule, config->asid, entry);
-    if (found) {
+    struct tlb_entry entry = smmu_tlb_find(smmu, access->address, granule, config->asid);
+    if (entry.length) {
         unsigned hits = smmu_count(&slot->tlb_hits);
         unsigned misses = atomic_load_explicit(&slot->tlb_misses, memory_order_relaxed);
         trace_smmu_iotlb_lookup_hit(config->asid, access->address, hits, misses,
-                                    smmu_hit_rate(hits, misses));
+                                    smmu_hit_rate(TRACE_ID_smmu_iotlb_lookup_hit, hits, misses));
     } else {
         unsigned hits = atomic_load_explicit(&slot->tlb_hits, memory_order_relaxed);
         unsigned misses = smmu_count(&slot->tlb_misses);
         trace_smmu_iotlb_lookup_miss(config->asid, access->address, hits, misses,
-                                     smmu_hit_rate(hits, misses));
+                                     smmu_hit_rate(TRACE_ID_smmu_iotlb_lookup_miss, hits, misses));
     }
-    return found;
+    return entry;
 }
 
-static bool walk_and_insert(struct smmuv3 *smmu, const struct smmu_access *access,
-                            uint64_t generation, const struct stream_config *config,
-                            struct walk *walk, struct tlb_entry *entry)
+static int walk_and_insert(struct smmuv3 *smmu, const struct smmu_access *access,
+                           uint64_t generation, const struct stream_config *config,
+                           const struct stream_table *table, struct tlb_entry *entry)
 {
-    uint64_t input = (1ull << walk->table->input_bits) - 1;
-    walk->address = access->address & input;
-    walk->output_bits = config->output_bits;
-    walk->affd = config->affd;
-    *entry = (struct tlb_entry){.asid = config->asid};
-    if (!run_walk(smmu, walk, entry)) {
-        return false;
+    struct tlb_line line;
+    struct walk walk = {
+        .table = table,
+        .va = access->address,
+        .address = access->address & ((1ull << table->input_bits) - 1),
+        .asid = config->asid,
+        .output_bits = config->output_bits,
+        .affd = config->affd,
+    };
+    if (!run_walk(smmu, &walk, &line)) {
+        return report(smmu, access, config, walk.fault, walk.fetch_address);
     }
-    trace_smmu_iotlb_insert(entry->asid, access->address, walk->table->granule, walk->level);
-    smmu_tlb_insert(smmu, generation, access->address, entry);
-    return true;
+    trace_smmu_iotlb_insert(config->asid, access->address, table->granule, walk.level);
+    smmu_tlb_insert(smmu, generation, &line);
+    *entry = smmu_tlb_entry(&line, access->address);
+    return 0;
 }
 
 int smmu_translate_stage1(struct smmuv3 *smmu, const struct smmu_access *access,
                           uint64_t generation, const struct stream_config *config,
                           struct iommu_translation *translation)
 {
-    struct walk walk = {.table = select_table(config, access->address),
-                        .fault = SMMU_EVT_F_TRANSLATION};
-    struct tlb_entry entry;
-    if (!walk.table) {
-        return report(smmu, access, config, &walk);
+    const struct stream_table *table = select_table(config, access->address);
+    if (!table) {
+        return report(smmu, access, config, SMMU_EVT_F_TRANSLATION, 0);
     }
-    if (!find_in_tlb(smmu, access, config, walk.table, &entry) &&
-        !walk_and_insert(smmu, access, generation, config, &walk, &entry)) {
-        return report(smmu, access, config, &walk);
+    struct tlb_entry entry = find_in_tlb(smmu, access, config, table->granule);
+    if (!entry.length) {
+        int ret = walk_and_insert(smmu, access, generation, config, table, &entry);
+        if (ret < 0) {
+            return ret;
+        }
     }
     if (!is_permitted(access, config, entry.permissions)) {
-        walk.fault = SMMU_EVT_F_PERMISSION;
-        return report(smmu, access, config, &walk);
+        return report(smmu, access, config, SMMU_EVT_F_PERMISSION, 0);
     }
-    uint64_t size = 1ull << entry.shift;
-    uint64_t offset = access->address & (size - 1);
     *translation =
-        (struct iommu_translation){.address = gpa(entry.address + offset), .length = size - offset};
+        (struct iommu_translation){.address = gpa(entry.address), .length = entry.length};
     return 0;
 }

@@ -11,8 +11,8 @@
  *
  * `iommu-copy` lines: dma_copy_step() by the engine's steps, through mappings of 4 KiB, and without
  * an IOMMU, by turns; the ratio is the median of those of neighbours. Pages are `in-order`, as of a
- * buffer that is contiguous in memory, or `scattered`, no two of them neighbours. `cold`: all was
- * invalidated before the copy, as after each unmapping of a driver's; `warm`: nothing was.
+ * buffer that is contiguous in memory, or `scattered`, no two of them neighbours. `cold`: both
+ * buffers were invalidated before the copy, as when a driver unmaps them; `warm`: they were not.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +49,7 @@ struct machine {
     struct dma_space plain;
     struct dma_space translated;
     uint64_t root;
+    uint64_t queue; /* two commands */
     uint64_t next_table;
     uint32_t prod;
 };
@@ -118,23 +119,28 @@ static void set_reg(struct machine *machine, uint32_t offset, unsigned size, uin
 
 static void start_smmu(struct machine *machine)
 {
-    uint64_t stream_table = new_table(machine), cd = new_table(machine), queue = new_table(machine);
+    uint64_t stream_table = new_table(machine), cd = new_table(machine);
+    machine->queue = new_table(machine);
     machine->root = new_table(machine);
     *word_at(machine, stream_table + SID * SMMU_STE_BYTES) =
         cd | SMMU_STE0_V | SMMU_STE_CONFIG_S1 << SMMU_STE0_CONFIG_SHIFT;
     *word_at(machine, cd) = 16 | SMMU_CD0_EPD(1) | SMMU_CD0_V | 4ull << SMMU_CD0_IPS_SHIFT |
                             SMMU_CD0_AA64 | SMMU_CD0_R | SMMU_CD0_A | 1ull << SMMU_CD0_ASID_SHIFT;
     *word_at(machine, cd + 8) = machine->root;
-    *word_at(machine, queue) = SMMU_CMD_TLBI_NH_ALL;
-    *word_at(machine, queue + SMMU_COMMAND_BYTES) = SMMU_CMD_TLBI_NH_ALL;
     set_reg(machine, SMMU_STRTAB_BASE, 8, stream_table);
     set_reg(machine, SMMU_STRTAB_BASE_CFG, 4, 6);
-    set_reg(machine, SMMU_CMDQ_BASE, 8, queue | 1);
+    set_reg(machine, SMMU_CMDQ_BASE, 8, machine->queue | 1);
     set_reg(machine, SMMU_CR0, 4, SMMU_CR0_SMMUEN | SMMU_CR0_CMDQEN);
 }
 
-static void invalidate_all(struct machine *machine)
+/* A range of 2^n pages, at least 16: (15 + 1) << (n - 4). */
+static void invalidate(struct machine *machine, uint64_t address, uint64_t size)
 {
+    uint64_t *command = word_at(machine, machine->queue + (machine->prod & 1) * SMMU_COMMAND_BYTES);
+    uint64_t scale = (uint64_t)__builtin_ctzll(size / PAGE) - 4;
+    command[0] = SMMU_CMD_TLBI_NH_VA | 15 << SMMU_CMD_NUM_SHIFT | scale << SMMU_CMD_SCALE_SHIFT |
+                 1ull << SMMU_CMD_ASID_SHIFT;
+    command[1] = address | 1 << SMMU_CMD_TG_SHIFT;
     machine->prod = (machine->prod + 1) & 3;
     set_reg(machine, SMMU_CMDQ_PROD, 4, machine->prod);
 }
@@ -152,8 +158,8 @@ static void set_up(struct machine *machine)
     struct smmuv3_config config = {
         .bus = &machine->mmio, .base = SMMU_AT, .memory = &machine->memory};
     check(smmuv3_create(&machine->smmu, &config, &err), &err);
-    machine->plain = (struct dma_space){
-        .memory = &machine->memory, .bus_master = true, .requester_id = SID};
+    machine->plain =
+        (struct dma_space){.memory = &machine->memory, .bus_master = true, .requester_id = SID};
     machine->translated = (struct dma_space){.memory = &machine->memory,
                                              .iommu = smmuv3_iommu(machine->smmu),
                                              .bus_master = true,
@@ -268,7 +274,8 @@ static void measure_copies(struct machine *machine, uint64_t size, enum layout l
     uint64_t source = IOVA_SOURCE(layout);
     for (unsigned i = 0; i < pairs; i++) {
         if (cold) {
-            invalidate_all(machine);
+            invalidate(machine, source, size);
+            invalidate(machine, source + LARGEST, size);
         }
         with[i] = time_copy(&machine->translated, source, source + LARGEST, size);
         without[i] = time_copy(&machine->plain, SOURCE, DESTINATION, size);

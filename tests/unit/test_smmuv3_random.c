@@ -37,6 +37,7 @@ struct world {
     uint64_t cd[SPACES][3];
     struct stream stream[STREAMS];
     unsigned outcomes[F_PERMISSION + 1]; /* of accesses, by event; 0: translated */
+    unsigned runs;                       /* of several pages in a row */
 };
 
 /* ---- chance: the same in each run */
@@ -85,15 +86,20 @@ static bool is_block_level(const struct tables *tables, unsigned level)
 
 /* ---- what goes into tables */
 
-static uint64_t random_output(unsigned shift)
+/* Often in a row with those whose neighbour it is. */
+static uint64_t random_output(unsigned shift, uint64_t offset)
 {
+    if (one_in(2)) {
+        return (0x10000000 + offset % 0x10000000) >> shift << shift;
+    }
     unsigned bits = one_in(6) ? 48 : 30; /* beyond the output size, sometimes */
     return (next_random() & ((1ull << bits) - 1)) >> shift << shift;
 }
 
-static uint64_t random_leaf(const struct tables *tables, unsigned level, bool upper)
+static uint64_t random_leaf(const struct tables *tables, unsigned level, bool upper,
+                            uint64_t offset)
 {
-    uint64_t leaf = random_output(level_shift(tables, level)) | TTD_VALID;
+    uint64_t leaf = random_output(level_shift(tables, level), offset) | TTD_VALID;
     leaf |= level == 3 ? TTD_TABLE : 0;
     leaf |= one_in(8) ? 0 : TTD_AF;
     leaf |= one_in(5) ? 0 : TTD_USER;
@@ -102,12 +108,13 @@ static uint64_t random_leaf(const struct tables *tables, unsigned level, bool up
     return leaf;
 }
 
-static uint64_t random_descriptor(const struct tables *tables, unsigned level, bool upper)
+static uint64_t random_descriptor(const struct tables *tables, unsigned level, bool upper,
+                                  uint64_t offset)
 {
     if (one_in(5)) {
         return next_random() & ~TTD_VALID;
     }
-    uint64_t leaf = random_leaf(tables, level, upper);
+    uint64_t leaf = random_leaf(tables, level, upper, offset);
     if (level == 3 && one_in(10)) {
         return leaf & ~TTD_TABLE; /* reserved */
     }
@@ -221,7 +228,7 @@ static void change_leaf(struct world *world, unsigned index, uint64_t offset, un
                               .level = is_table ? 0 : level,
                               .any_space = index == UPPER && (is_table || (old & TTD_NG))};
     *word = is_table && !one_in(20) ? random_table(old)
-                                    : random_descriptor(tables, level, index == UPPER);
+                                    : random_descriptor(tables, level, index == UPPER, offset);
     invalidate(world, &changed);
 }
 
@@ -305,6 +312,22 @@ static void assert_recorded(struct world *world, unsigned stream, uint64_t type,
     assert_event(world->rig, CMD_SID(SID + stream) | type, detail, address, fetch);
 }
 
+/* The pages after the first one of a translation that goes on: each is where it should be. */
+static void compare_run(struct world *world, const uint64_t *cd,
+                        const struct reference_access *access, struct reference_result expected)
+{
+    struct reference_access next = *access;
+    while (expected.length < translation.length) {
+        next.address = access->address + expected.length;
+        struct reference_result more = reference_translate(&world->rig->ram, cd, &next);
+        assert_int_equal(more.event, REFERENCE_OK);
+        assert_int_equal(more.address, translation.address.raw + expected.length);
+        expected.length += more.length;
+        world->runs++;
+    }
+    assert_int_equal(translation.length, expected.length);
+}
+
 static void compare_translated(struct world *world, unsigned index,
                                const struct reference_access *access, int ret)
 {
@@ -316,7 +339,7 @@ static void compare_translated(struct world *world, unsigned index,
     if (expected.event == REFERENCE_OK) {
         world->outcomes[0]++;
         assert_int_equal(translation.address.raw, expected.address);
-        assert_int_equal(translation.length, expected.length);
+        compare_run(world, cd, access, expected);
         assert_no_event(world->rig);
     } else if (expected.event == REFERENCE_EABT) {
         assert_recorded(world, index, expected.event, detail | EVENT_CLASS_TTD, access->address,
@@ -406,8 +429,9 @@ static void plant(struct world *world, unsigned index)
 {
     const struct tables *tables = &world->tree[index].tables;
     for (unsigned i = 0; i < 60; i++) {
-        uint64_t at = make_way(world->rig, tables, random_offset(tables), 3);
-        *word_at(world->rig, at) = random_descriptor(tables, 3, index == UPPER);
+        uint64_t offset = random_offset(tables);
+        uint64_t at = make_way(world->rig, tables, offset, 3);
+        *word_at(world->rig, at) = random_descriptor(tables, 3, index == UPPER, offset);
     }
 }
 
@@ -490,6 +514,8 @@ static void random_tables_and_invalidations(void **state)
         print_message("event 0x%02x: %u accesses\n", met[i], world.outcomes[met[i]]);
         assert_true(world.outcomes[met[i]] > scaled(WORLDS) / 2);
     }
+    print_message("pages after the first of a run: %u\n", world.runs);
+    assert_true(world.runs > scaled(WORLDS));
 }
 
 /* ---- many pages: more than the IOTLB may hold */
