@@ -40,10 +40,16 @@
 static const uint32_t idr0 = SMMU_IDR0_S1P | SMMU_IDR0_TTF_AARCH64 | SMMU_IDR0_COHACC |
                              SMMU_IDR0_ASID16 | SMMU_IDR0_TTENDIAN_LITTLE | SMMU_IDR0_STALL_NONE |
                              SMMU_IDR0_TERM_MODEL | SMMU_IDR0_ST_LEVEL_2;
+/* STE.PRIVCFG and INSTCFG override what a device says, and so ATTR_PERMS_OVR is set. */
 static const uint32_t idr1 = SMMU_SID_BITS << SMMU_IDR1_SIDSIZE_SHIFT |
                              SMMU_QUEUE_BITS << SMMU_IDR1_EVENTQS_SHIFT |
                              SMMU_QUEUE_BITS << SMMU_IDR1_CMDQS_SHIFT | SMMU_IDR1_ATTR_PERMS_OVR;
-static const uint32_t idr3 = SMMU_IDR3_HAD | SMMU_IDR3_RIL;
+/*
+ * Version 3.2 has all of these (6.3.4), FWB even without the stage 2 that it is about. BBML 2: a
+ * block may be replaced by pages, or the reverse, without being made invalid before (3.21.1.3). A
+ * lookup takes one entry, whichever others there are, and an invalidation finds all of them.
+ */
+static const uint32_t idr3 = SMMU_IDR3_HAD | SMMU_IDR3_FWB | SMMU_IDR3_RIL | SMMU_IDR3_BBML_2;
 static const uint32_t idr5 =
     SMMU_IDR5_OAS_44 | SMMU_IDR5_GRAN4K | SMMU_IDR5_GRAN16K | SMMU_IDR5_GRAN64K;
 
@@ -57,7 +63,7 @@ static const struct register_desc registers[] = {
     {"IDR0", SMMU_IDR0, 4, REGISTER_RO, "features"},
     {"IDR1", SMMU_IDR1, 4, REGISTER_RO, "sizes of StreamIDs and queues"},
     {"IDR2", SMMU_IDR2, 4, REGISTER_RO, "0"},
-    {"IDR3", SMMU_IDR3, 4, REGISTER_RO, "features: HAD, RIL"},
+    {"IDR3", SMMU_IDR3, 4, REGISTER_RO, "features: HAD, FWB, RIL, BBML 2"},
     {"IDR4", SMMU_IDR4, 4, REGISTER_RO, "0"},
     {"IDR5", SMMU_IDR5, 4, REGISTER_RO, "output address size, granules"},
     {"IIDR", SMMU_IIDR, 4, REGISTER_RO, "0: no implementer"},

@@ -139,7 +139,7 @@ static bool decode_table(const uint64_t *cd, unsigned i, struct stream_config *c
 
 static bool decode_cd(const uint64_t *cd, struct stream_config *config)
 {
-    /* IDR0.TERM_MODEL: a fault always aborts, so CD.A must say so. */
+    /* 5.5: as IDR0.TERM_MODEL is 1, every fault aborts, and a CD that asks for less is ILLEGAL. */
     const uint64_t needed = SMMU_CD0_V | SMMU_CD0_AA64 | SMMU_CD0_A;
     const uint64_t unsupported = SMMU_CD0_HD | SMMU_CD0_HA | SMMU_CD0_S;
     const uint64_t no_tables = SMMU_CD0_EPD(0) | SMMU_CD0_EPD(1); /* ENDI is ignored then */
@@ -173,7 +173,7 @@ static bool load_cd(struct smmuv3 *smmu, uint16_t sid, uint64_t address,
 /* Of an STE that turns stage 1 on. As IDR1.SSIDSIZE is 0, S1CDMax and S1Fmt are ignored, 5.2.2. */
 static bool stage1_is_legal(const uint64_t *ste)
 {
-    bool stall_disabled = ste[1] & SMMU_STE1_S1STALLD; /* only if IDR0.STALL_MODEL is 0 */
+    bool stall_disabled = ste[1] & SMMU_STE1_S1STALLD; /* 5.5: ILLEGAL if STALL_MODEL is not 0 */
     bool out_of_range = (ste[0] & SMMU_STE0_S1CONTEXTPTR) >> SMMU_OAS_BITS; /* 3.4.3 */
     return !stall_disabled && !out_of_range;
 }

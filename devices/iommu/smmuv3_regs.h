@@ -59,7 +59,9 @@
 #define SMMU_IDR1_CMDQS_SHIFT     21
 #define SMMU_IDR1_ATTR_PERMS_OVR  (1u << 26)
 #define SMMU_IDR3_HAD             (1u << 2)
+#define SMMU_IDR3_FWB             (1u << 8)
 #define SMMU_IDR3_RIL             (1u << 10)
+#define SMMU_IDR3_BBML_2          (2u << 11)
 #define SMMU_IDR5_OAS_44          4u
 #define SMMU_IDR5_GRAN4K          (1u << 4)
 #define SMMU_IDR5_GRAN16K         (1u << 5)

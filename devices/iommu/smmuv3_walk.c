@@ -12,9 +12,9 @@
  *   7-6   AP: read-only, unprivileged   10 AF   11 nG   53 PXN   54 UXN
  *   63-59 of a table: APTable, UXNTable, PXNTable, which only take rights away
  *
- * A walk takes neighbours of the leaf along, those of its line of the IOTLB. Whatever is valid may
- * be cached, used or not, and software invalidates what it has changed, used or not (IHI 0070 3.?),
- * so only the time shows it. The contiguous bit is a hint, and ignored.
+ * A walk takes neighbours of the leaf along, those of its line of the IOTLB. What is valid may be
+ * cached before anybody uses it (IHI 0070 3.21.1), and software invalidates what it changes whether
+ * it was used or not; so only the time tells. The contiguous bit is a hint, and ignored.
  */
 #include <errno.h>
 

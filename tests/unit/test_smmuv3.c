@@ -69,7 +69,8 @@ static void registers_after_reset(void **state)
     assert_int_equal(reg(rig, SMMU_IDR0),
                      1 << 1 | 2 << 2 | 1 << 4 | 1 << 12 | 2 << 21 | 1 << 24 | 1 << 26 | 1 << 27);
     assert_int_equal(reg(rig, SMMU_IDR1) & ~(1u << 26), 19 << 21 | 19 << 16 | 16);
-    assert_int_equal(reg(rig, SMMU_IDR3), 1 << 10 | 1 << 2);    /* RIL, HAD */
+    assert_int_equal(reg(rig, SMMU_IDR3),
+                     2 << 11 | 1 << 10 | 1 << 8 | 1 << 2);      /* BBML, RIL, FWB, HAD */
     assert_int_equal(reg(rig, SMMU_IDR5), 1 << 6 | 3 << 4 | 4); /* granules, OAS */
     assert_int_equal(reg(rig, SMMU_AIDR), 2);                   /* RIL comes with 3.2 */
     assert_int_equal(reg(rig, SMMU_GBPA), GBPA_RESET);
