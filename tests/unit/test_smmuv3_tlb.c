@@ -205,26 +205,39 @@ static void other_spaces_see_global_pages_only(void **state)
 
 /* ---- IDR3.BBML 2, 3.21.1.3: another size without a break between, then one invalidation */
 
-static void a_block_becomes_pages(void **state)
+enum { BLOCK_PAGES = 512 };
+
+static void assert_all_translated(struct rig *rig, uint64_t from, uint64_t to)
 {
-    struct rig *rig = *state;
-    struct tables tables = tables_in_use(rig);
-    const uint64_t block = va >> 21 << 21, to = pa >> 21 << 21;
-    uint64_t at = map(rig, &tables, block, to, 2, full);
-    assert_int_equal(access_at(rig, va, DMA_TO_MEMORY), 0);
-    uint64_t table = new_table(rig, 12);
-    for (unsigned i = 0; i < 512; i++) {
-        *word_at(rig, table + i * 8) = (to + i * 0x1000) | full | 3;
-    }
-    *word_at(rig, at) = table | 3;
-    for (unsigned i = 0; i < 512; i += 7) { /* by the block or by pages: to the same place */
-        assert_int_equal(access_at(rig, block + i * 0x1000, DMA_TO_MEMORY), 0);
+    for (unsigned i = 0; i < BLOCK_PAGES; i += 7) { /* by a block or by pages */
+        assert_int_equal(access_at(rig, from + i * 0x1000, DMA_TO_MEMORY), 0);
         assert_int_equal(translation.address.raw, to + i * 0x1000);
     }
-    command(rig, CMD_TLBI_NH_VA | CMD_ASID(ASID) | CMD_NUM(15) | CMD_SCALE(5), block | CMD_TG(12));
-    sync_commands(rig);
-    *word_at(rig, table + 8) = 0; /* it was never valid to the SMMU: the block is gone */
-    assert_not_translated(rig, block + 0x1000, F_TRANSLATION);
+}
+
+/* Pages become a block, or the reverse, while some of what was there before is cached. */
+static void sizes_change(void **state)
+{
+    struct rig *rig = *state;
+    const uint64_t from = va >> 21 << 21, to = pa >> 21 << 21;
+    const uint64_t all = CMD_TLBI_NH_VA | CMD_ASID(ASID) | CMD_NUM(15) | CMD_SCALE(5);
+    for (unsigned to_pages = 0; to_pages < 2; to_pages++) {
+        struct tables tables = tables_in_use(rig);
+        uint64_t *word = word_at(rig, make_way(rig, &tables, from, 2));
+        uint64_t table = new_table(rig, 12), block = to | full | 1;
+        for (unsigned i = 0; i < BLOCK_PAGES; i++) {
+            *word_at(rig, table + i * 8) = (to + i * 0x1000) | full | 3;
+        }
+        *word = to_pages ? block : table | 3;
+        assert_int_equal(access_at(rig, from, DMA_TO_MEMORY), 0);
+        *word = to_pages ? table | 3 : block;
+        assert_all_translated(rig, from, to);
+        *word = 0;
+        command(rig, all, from | CMD_TG(12));
+        sync_commands(rig);
+        assert_not_translated(rig, from, F_TRANSLATION);
+        assert_not_translated(rig, from + 0x100000, F_TRANSLATION);
+    }
 }
 
 #define STARTED(test) cmocka_unit_test_setup_teardown(test, rig_setup_started, rig_teardown)
@@ -239,7 +252,7 @@ int main(void)
         STARTED(what_was_taken_along_is_invalidated),
         STARTED(unlike_neighbours_stay),
         STARTED(other_spaces_see_global_pages_only),
-        STARTED(a_block_becomes_pages),
+        STARTED(sizes_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
