@@ -38,6 +38,7 @@ struct device_tree {
     uint64_t redistributors; /* GICv3 */
     uint64_t its;
     uint64_t v2m;
+    uint64_t smmu;
     unsigned cpus;
     uint64_t mpidr[MAX_CPUS];
 };

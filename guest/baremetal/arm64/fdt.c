@@ -73,6 +73,8 @@ static void take_node(const struct node *node)
         device_tree.memory_end = reg64(node, 0) + reg64(node, 1);
     } else if (strcmp(node->compatible, "pci-host-ecam-generic") == 0) {
         device_tree.ecam = reg64(node, 0);
+    } else if (strcmp(node->compatible, "arm,smmu-v3") == 0) {
+        device_tree.smmu = reg64(node, 0);
     } else {
         take_interrupt_controller(node);
     }
