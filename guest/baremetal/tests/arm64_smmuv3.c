@@ -513,7 +513,10 @@ static bool withdrawn_in_time(void)
         block_level2[i] = (FAR_SOURCE + (uint64_t)i * BLOCK) | LEAF;
         block_level2[BLOCKS + i] = (FAR_DESTINATION + (uint64_t)i * BLOCK) | LEAF;
     }
+    *(volatile uint64_t *)FAR_SOURCE = 1;
+    *destination_word(0) = 0;
     engine_start(&engine, BLOCK_VA, BLOCK_VA + BLOCKS * (uint64_t)BLOCK, BLOCKS * BLOCK);
+    (void)WAIT_UNTIL(*destination_word(0) == 1); /* it has begun */
     for (unsigned i = 0; i < BLOCKS; i++) {
         block_level2[BLOCKS + i] = 0;
     }
