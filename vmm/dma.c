@@ -16,23 +16,30 @@ void dma_release(struct dma_space *space, unsigned phase)
     }
 }
 
-/* Translate, and find the RAM that is there. */
+/* Translate, and find the RAM that is there: up to `max` pieces. How many, or an error. */
 static int map_translated(struct dma_space *space, iova_t address, uint64_t length,
-                          enum dma_direction direction, struct dma_mapping *mapping)
+                          enum dma_direction direction, struct dma_mapping *pieces, unsigned max)
 {
-    struct iommu_translation translation;
+    struct iommu_translation row[DMA_ROW];
     uint16_t requester = atomic_load_explicit(&space->requester_id, memory_order_relaxed);
-    int ret = iommu_translate(space->iommu, requester, address, direction, &translation);
-    if (ret < 0) {
-        return ret;
+    int count = iommu_translate_row(space->iommu, requester, address, length, direction, row, max);
+    for (int i = 0; i < count; i++) {
+        uint64_t wanted = length < row[i].length ? length : row[i].length;
+        pieces[i].host = guest_memory_at(space->memory, row[i].address, wanted, &pieces[i].length);
+        if (!pieces[i].host) {
+            return i > 0 ? i : -ENXIO;
+        }
+        length -= wanted;
+        if (length == 0 || pieces[i].length < wanted) {
+            return i + 1;
+        }
     }
-    length = length < translation.length ? length : translation.length;
-    mapping->host = guest_memory_at(space->memory, translation.address, length, &mapping->length);
-    return mapping->host ? 0 : -ENXIO;
+    return count;
 }
 
-int dma_map_held(struct dma_space *space, iova_t address, uint64_t length,
-                 enum dma_direction direction, struct dma_mapping *mapping)
+/* As the two below. Returns how many pieces, or an error. */
+static int map_pieces(struct dma_space *space, iova_t address, uint64_t length,
+                      enum dma_direction direction, struct dma_mapping *pieces, unsigned max)
 {
     if (!atomic_load_explicit(&space->bus_master, memory_order_acquire)) {
         return -EACCES;
@@ -41,10 +48,25 @@ int dma_map_held(struct dma_space *space, iova_t address, uint64_t length,
         return -ERANGE;
     }
     if (space->iommu) {
-        return map_translated(space, address, length, direction, mapping);
+        return map_translated(space, address, length, direction, pieces, max);
     }
-    mapping->host = guest_memory_at(space->memory, gpa(address.raw), length, &mapping->length);
-    return mapping->host ? 0 : -ENXIO;
+    pieces->host = guest_memory_at(space->memory, gpa(address.raw), length, &pieces->length);
+    return pieces->host ? 1 : -ENXIO;
+}
+
+int dma_map_held(struct dma_space *space, iova_t address, uint64_t length,
+                 enum dma_direction direction, struct dma_mapping *mapping)
+{
+    int count = map_pieces(space, address, length, direction, mapping, 1);
+    return count < 0 ? count : 0;
+}
+
+int dma_map_row_held(struct dma_space *space, iova_t address, uint64_t length,
+                     enum dma_direction direction, struct dma_row *row)
+{
+    int count = map_pieces(space, address, length, direction, row->piece, DMA_ROW);
+    row->count = count < 0 ? 0 : (unsigned)count;
+    return count < 0 ? count : 0;
 }
 
 int dma_map(struct dma_space *space, iova_t address, uint64_t length, enum dma_direction direction,

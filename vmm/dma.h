@@ -63,6 +63,20 @@ void dma_release(struct dma_space *space, unsigned phase);
 int dma_map_held(struct dma_space *space, iova_t address, uint64_t length,
                  enum dma_direction direction, struct dma_mapping *mapping);
 
+/* The beginning of a range, piece by piece. */
+enum { DMA_ROW = 16 };
+struct dma_row {
+    unsigned count;
+    struct dma_mapping piece[DMA_ROW];
+};
+
+/*
+ * dma_map_held() of several pieces, one after the other, at once: those that a translation brings
+ * along, at least one. Together they are at most `length` long, and the caller loops.
+ */
+int dma_map_row_held(struct dma_space *space, iova_t address, uint64_t length,
+                     enum dma_direction direction, struct dma_row *row);
+
 /*
  * Where a write to `address`, or a read, would arrive, be there RAM or not: for messages to the
  * interrupt controller, which KVM has. Between dma_hold() and dma_release(), and to be used there.

@@ -18,16 +18,95 @@ enum {
     STREAMING_MIN = 8 << 20,
 };
 
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Two host ranges of the same length share a byte: the distance either way is below the length. */
+static bool overlap(const uint8_t *a, const uint8_t *b, uint64_t length)
+{
+    uint64_t distance = (uintptr_t)a - (uintptr_t)b;
+    return distance < length || -distance < length;
+}
+
+static void move_piece(struct dma_copy *copy, void *to, const void *from, uint64_t length)
+{
+    if (copy->streaming && !overlap(to, from, length)) {
+        copy_streaming(to, from, length);
+    } else {
+        memmove(to, from, length);
+    }
+    copy->moved += length;
+}
+
+/* ---- forward: pieces of both sides come in rows */
+
+struct side {
+    iova_t start; /* of the whole copy, on this side */
+    enum dma_direction direction;
+    struct dma_row row;
+    unsigned next; /* in the row */
+};
+
+/* What is mapped at the copy's present place. Or an error. */
+static int present_piece(struct dma_copy *copy, struct side *side, uint64_t length,
+                         struct dma_mapping **piece)
+{
+    if (side->next == side->row.count) {
+        copy->fault = iova(side->start.raw + copy->moved);
+        int ret = dma_map_row_held(copy->space, copy->fault, length, side->direction, &side->row);
+        side->next = 0;
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    *piece = &side->row.piece[side->next];
+    return 0;
+}
+
+static void advance(struct side *side, uint64_t length)
+{
+    struct dma_mapping *piece = &side->row.piece[side->next];
+    piece->host = (uint8_t *)piece->host + length;
+    piece->length -= length;
+    side->next += piece->length == 0;
+}
+
+static int step_forward(struct dma_copy *copy, uint64_t length)
+{
+    struct side source, destination;
+    source.start = copy->source;
+    source.direction = DMA_FROM_MEMORY;
+    source.next = source.row.count = 0;
+    destination.start = copy->destination;
+    destination.direction = DMA_TO_MEMORY;
+    destination.next = destination.row.count = 0;
+    while (length > 0) {
+        struct dma_mapping *from, *to;
+        int ret = present_piece(copy, &source, length, &from);
+        if (ret == 0) {
+            ret = present_piece(copy, &destination, length, &to);
+        }
+        if (ret < 0) {
+            return ret;
+        }
+        uint64_t moved = min_u64(from->length, to->length);
+        move_piece(copy, to->host, from->host, moved);
+        advance(&source, moved);
+        advance(&destination, moved);
+        length -= moved;
+    }
+    return 0;
+}
+
+/* ---- backward: piece by piece */
+
 /* A piece of the copy that is contiguous on both sides. */
 struct piece {
     struct dma_mapping source;
     struct dma_mapping destination; /* never longer than `source` */
 };
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
 
 /* Map the beginning of [offset, offset + length) of the copy on both sides, until the step ends. */
 static int map_piece(struct dma_copy *copy, uint64_t offset, uint64_t length, struct piece *piece)
@@ -40,41 +119,6 @@ static int map_piece(struct dma_copy *copy, uint64_t offset, uint64_t length, st
     copy->fault = iova(copy->destination.raw + offset);
     return dma_map_held(copy->space, copy->fault, piece->source.length, DMA_TO_MEMORY,
                         &piece->destination);
-}
-
-/* Two host ranges of the same length share a byte: the distance either way is below the length. */
-static bool overlap(const uint8_t *a, const uint8_t *b, uint64_t length)
-{
-    uint64_t distance = (uintptr_t)a - (uintptr_t)b;
-    return distance < length || -distance < length;
-}
-
-/* Move a mapped piece. Returns its length. */
-static uint64_t move_piece(struct dma_copy *copy, struct piece *piece)
-{
-    void *to = piece->destination.host;
-    const void *from = piece->source.host;
-    uint64_t length = piece->destination.length;
-    if (copy->streaming && !overlap(to, from, length)) {
-        copy_streaming(to, from, length);
-    } else {
-        memmove(to, from, length);
-    }
-    copy->moved += length;
-    return length;
-}
-
-static int step_forward(struct dma_copy *copy, uint64_t length)
-{
-    while (length > 0) {
-        struct piece piece;
-        int ret = map_piece(copy, copy->moved, length, &piece);
-        if (ret < 0) {
-            return ret;
-        }
-        length -= move_piece(copy, &piece);
-    }
-    return 0;
 }
 
 /* How many of the bytes before `end` share its page, on the side where they are fewer. */
@@ -116,7 +160,8 @@ static int step_backward(struct dma_copy *copy, uint64_t length)
             return ret;
         }
         by_page = by_page || piece.destination.length < length;
-        length -= move_piece(copy, &piece);
+        move_piece(copy, piece.destination.host, piece.source.host, piece.destination.length);
+        length -= piece.destination.length;
     }
     return 0;
 }

@@ -38,6 +38,15 @@ struct iommu_ops {
      */
     int (*translate)(struct iommu *iommu, uint16_t requester_id, iova_t address,
                      enum dma_direction direction, struct iommu_translation *translation);
+    /*
+     * The same for [address, address + length), length > 0, which does not wrap: translations one
+     * after the other, at most `max`, as far as they come at no more cost than the first. Returns
+     * how many, at least 1; the first that fails is not among them, and only if it is the very
+     * first is that an error, and told to the guest. NULL: translate() is all there is.
+     */
+    int (*translate_row)(struct iommu *iommu, uint16_t requester_id, iova_t address,
+                         uint64_t length, enum dma_direction direction,
+                         struct iommu_translation *row, unsigned max);
 };
 
 /* The part that all IOMMUs have; the first member of each one's own struct. */
@@ -52,6 +61,17 @@ static inline int iommu_translate(struct iommu *iommu, uint16_t requester_id, io
                                   struct iommu_translation *translation)
 {
     return iommu->ops->translate(iommu, requester_id, address, direction, translation);
+}
+
+static inline int iommu_translate_row(struct iommu *iommu, uint16_t requester_id, iova_t address,
+                                      uint64_t length, enum dma_direction direction,
+                                      struct iommu_translation *row, unsigned max)
+{
+    if (!iommu->ops->translate_row) {
+        int ret = iommu_translate(iommu, requester_id, address, direction, row);
+        return ret < 0 ? ret : 1;
+    }
+    return iommu->ops->translate_row(iommu, requester_id, address, length, direction, row, max);
 }
 
 /* Begin to use translations. Returns what iommu_leave() wants. Never waits. */

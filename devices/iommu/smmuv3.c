@@ -394,7 +394,7 @@ static int identity(const struct smmu_access *access, struct iommu_translation *
 {
     *translation = (struct iommu_translation){.address = gpa(access->address),
                                               .length = UINT64_MAX - access->address};
-    return 0;
+    return 1;
 }
 
 static int aborted(const struct smmu_access *access)
@@ -440,25 +440,29 @@ static int translate_bypass(struct smmuv3 *smmu, const struct smmu_access *acces
 
 static int translate_stage1(struct smmuv3 *smmu, const struct smmu_access *access,
                             uint64_t generation, const struct stream_config *config,
-                            struct iommu_translation *translation)
+                            struct iommu_translation *row, unsigned max)
 {
-    int ret = smmu_translate_stage1(smmu, access, generation, config, translation);
-    if (ret == 0) {
-        trace_smmuv3_translate_success(trace_name, access->sid, access->address,
-                                       translation->address.raw,
+    uint64_t address = access->address;
+    int count = smmu_translate_stage1(smmu, access, generation, config, row, max);
+    for (int i = 0; i < count; i++) {
+        trace_smmuv3_translate_success(trace_name, access->sid, address, row[i].address.raw,
                                        access->write ? DMA_TO_MEMORY : DMA_FROM_MEMORY);
+        address += row[i].length;
     }
-    return ret;
+    return count;
 }
 
-static int translate(struct iommu *iommu, uint16_t requester_id, iova_t address,
-                     enum dma_direction direction, struct iommu_translation *translation)
+static int translate_row(struct iommu *iommu, uint16_t requester_id, iova_t address,
+                         uint64_t length, enum dma_direction direction,
+                         struct iommu_translation *row, unsigned max)
 {
     struct smmuv3 *smmu = (struct smmuv3 *)iommu;
-    struct smmu_access access = {
-        .sid = requester_id, .write = direction == DMA_TO_MEMORY, .address = address.raw};
+    struct smmu_access access = {.sid = requester_id,
+                                 .write = direction == DMA_TO_MEMORY,
+                                 .address = address.raw,
+                                 .length = length};
     if (!is_on(smmu, SMMU_CR0_SMMUEN)) {
-        return translate_disabled(smmu, &access, translation);
+        return translate_disabled(smmu, &access, row);
     }
     uint64_t generation = atomic_load(&smmu->generation); /* before anything it may invalidate */
     struct stream_config config;
@@ -469,15 +473,22 @@ static int translate(struct iommu *iommu, uint16_t requester_id, iova_t address,
     access.instruction = config.instruction && !access.write; /* INSTCFG is for reads, 5.2 */
     switch (config.mode) {
     case STREAM_BYPASS:
-        return translate_bypass(smmu, &access, translation);
+        return translate_bypass(smmu, &access, row);
     case STREAM_STAGE1:
-        return translate_stage1(smmu, &access, generation, &config, translation);
+        return translate_stage1(smmu, &access, generation, &config, row, max);
     default:
         return aborted(&access);
     }
 }
 
-static const struct iommu_ops iommu_ops = {.translate = translate};
+static int translate(struct iommu *iommu, uint16_t requester_id, iova_t address,
+                     enum dma_direction direction, struct iommu_translation *translation)
+{
+    int count = translate_row(iommu, requester_id, address, 1, direction, translation, 1);
+    return count < 0 ? count : 0;
+}
+
+static const struct iommu_ops iommu_ops = {.translate = translate, .translate_row = translate_row};
 
 struct iommu *smmuv3_iommu(struct smmuv3 *smmu)
 {

@@ -78,11 +78,12 @@ struct tlb_line {
     _Atomic uint64_t leaf[SMMU_TLB_LINE];
 };
 
-/* What the IOTLB says of an address. Two registers' worth: it is returned. */
-struct tlb_entry {
-    uint64_t address;         /* where it goes to */
-    uint64_t length : 56;     /* and so many bytes from there on, with the same permissions; or 0 */
-    uint64_t permissions : 8; /* enum tlb_permission */
+/* What the IOTLB says of the beginning of a range. */
+struct tlb_row {
+    struct iommu_translation *translations; /* one after the other; set by who asks, as `max` */
+    unsigned max;
+    unsigned count;      /* 0: nothing */
+    uint8_t permissions; /* enum tlb_permission, of all of them */
 };
 
 enum tlb_permission {
@@ -109,6 +110,7 @@ struct smmu_access {
     bool privileged;  /* after STE.PRIVCFG */
     bool instruction; /* after STE.INSTCFG */
     uint64_t address;
+    uint64_t length; /* > 0, and all of it can be addressed */
 };
 
 /* ---- the device */
@@ -204,10 +206,10 @@ void smmu_invalidate_streams(struct smmuv3 *smmu, uint32_t first, uint32_t last)
 
 /* ---- smmuv3_walk.c */
 
-/* Translate with stage 1. As translate() of struct iommu_ops. */
+/* Translate with stage 1. As translate_row() of struct iommu_ops. */
 int smmu_translate_stage1(struct smmuv3 *smmu, const struct smmu_access *access,
                           uint64_t generation, const struct stream_config *config,
-                          struct iommu_translation *translation);
+                          struct iommu_translation *translations, unsigned max);
 
 /* ---- smmuv3_tlb.c */
 
@@ -237,9 +239,12 @@ static inline void smmu_write_end(atomic_uint *sequence)
     atomic_store_explicit(sequence, odd + 1, memory_order_release);
 }
 
-/* Look up `address`, which a table of `granule` translates for `asid`. Length 0: not there. */
-struct tlb_entry smmu_tlb_find(const struct smmuv3 *smmu, uint64_t address, unsigned granule,
-                               uint16_t asid);
+/*
+ * Look up what a table of `granule` translates for `asid`: [address, address + length), or the
+ * beginning of it. False: not even the first byte is there.
+ */
+bool smmu_tlb_find(const struct smmuv3 *smmu, uint64_t address, uint64_t length, unsigned granule,
+                   uint16_t asid, struct tlb_row *row);
 
 /*
  * What a walk makes, and inserts: the line that `address` is in if leaves have 2^shift bytes, with
@@ -256,8 +261,9 @@ static inline unsigned smmu_tlb_index(uint64_t address, unsigned shift)
 {
     return address >> shift & (SMMU_TLB_LINE - 1);
 }
-/* What a line that nobody else has says of `address`, whose leaf is there. */
-struct tlb_entry smmu_tlb_entry(const struct tlb_line *line, uint64_t address);
+/* The same as smmu_tlb_find(), from a line that nobody else has and that has the address's leaf. */
+void smmu_tlb_row(const struct tlb_line *line, uint64_t address, uint64_t length,
+                  struct tlb_row *row);
 /* Add the line of a walk that began in `generation`, in place of what there was of it. */
 void smmu_tlb_insert(struct smmuv3 *smmu, uint64_t generation, const struct tlb_line *line);
 

@@ -3,9 +3,8 @@
  * The IOTLB: leaves of page tables that walks have found.
  *
  * Leaves that lie side by side in a table, 128 bytes of it, are kept together: a line. A miss takes
- * along those that are alike (smmuv3_walk.c), and a hit returns as many pages as follow each other
- * in memory. So a copy of pages in a row costs one walk for 16 of them, and one lookup if they are
- * in a row in memory, too. SMMU_TLB_SETS sets of SMMU_TLB_WAYS lines:
+ * along those that are alike (smmuv3_walk.c), and a hit finds all that are wanted. So a copy costs
+ * one walk, or one lookup, for 16 pages. SMMU_TLB_SETS sets of SMMU_TLB_WAYS lines:
  *
  *   tag    63-48 ASID   46-6 line number (VA[55:0] >> shift + 3)   5-0 shift; 0: the line is empty
  *   leaf   47-12 output address   6-2 permissions   1 global   0: valid; 0: this leaf is not known
@@ -88,65 +87,68 @@ uint64_t smmu_tlb_leaf(uint64_t output, uint8_t permissions, bool global)
            LEAF_VALID;
 }
 
-/* What `leaf`, that of `address`, says, and with it those after it that go on where it ends. */
-static struct tlb_entry entry_of(const struct tlb_line *line, uint64_t leaf, uint64_t address,
-                                 unsigned shift)
+/*
+ * From the leaf of `address` on: a translation goes on over as many leaves as follow each other in
+ * memory; a new one begins where one does not, unless it differs in more than the address.
+ */
+static void take_row(const struct tlb_line *line, uint64_t address, uint64_t length, unsigned shift,
+                     bool only_global, struct tlb_row *row)
 {
+    const _Atomic uint64_t *at = &line->leaf[smmu_tlb_index(address, shift)];
+    const _Atomic uint64_t *end = line->leaf + SMMU_TLB_LINE;
     uint64_t size = 1ull << shift, offset = address & (size - 1);
-    uint64_t expected = leaf;
-    unsigned index = smmu_tlb_index(address, shift), end = index + 1;
-    while (end < SMMU_TLB_LINE && load(&line->leaf[end]) == (expected += size)) {
-        end++;
+    uint64_t more = (offset + (length - 1)) >> shift; /* leaves after the first that are wanted */
+    uint64_t leaf = load(at), first = leaf;
+    row->count = leaf && (!only_global || leaf & LEAF_GLOBAL);
+    row->permissions = leaf >> LEAF_PERMISSIONS_SHIFT & LEAF_PERMISSIONS_MASK;
+    struct iommu_translation *last = row->translations;
+    *last = (struct iommu_translation){.address = gpa((leaf & leaf_address) + offset),
+                                       .length = size - offset};
+    for (; row->count > 0 && more > 0 && ++at < end; more--) {
+        uint64_t next = load(at);
+        if (next == leaf + size) {
+            last->length += size;
+        } else if (((next ^ first) & ~leaf_address) == 0 && row->count < row->max) {
+            *++last =
+                (struct iommu_translation){.address = gpa(next & leaf_address), .length = size};
+            row->count++;
+        } else {
+            break;
+        }
+        leaf = next;
     }
-    return (struct tlb_entry){
-        .address = (leaf & leaf_address) + offset,
-        .length = ((uint64_t)(end - index) << shift) - offset,
-        .permissions = leaf >> LEAF_PERMISSIONS_SHIFT & LEAF_PERMISSIONS_MASK,
-    };
 }
 
-struct tlb_entry smmu_tlb_entry(const struct tlb_line *line, uint64_t address)
+void smmu_tlb_row(const struct tlb_line *line, uint64_t address, uint64_t length,
+                  struct tlb_row *row)
 {
-    unsigned shift = load(&line->tag) & tag_shift_mask;
-    return entry_of(line, load(&line->leaf[smmu_tlb_index(address, shift)]), address, shift);
+    take_row(line, address, length, load(&line->tag) & tag_shift_mask, false, row);
 }
 
 /* ---- lookup */
 
-static struct tlb_entry find_in_line(const struct tlb_line *line, uint64_t wanted, uint64_t address,
-                                     uint16_t asid)
-{
-    const struct tlb_entry nothing = {0};
-    unsigned begun = smmu_read_begin(&line->sequence);
-    uint64_t tag = load(&line->tag);
-    if ((tag & ~tag_asid_mask) != wanted) {
-        return nothing;
-    }
-    unsigned shift = wanted & tag_shift_mask;
-    uint64_t leaf = load(&line->leaf[smmu_tlb_index(address, shift)]);
-    if (!leaf || !(leaf & LEAF_GLOBAL || tag >> TAG_ASID_SHIFT == asid)) {
-        return nothing;
-    }
-    struct tlb_entry entry = entry_of(line, leaf, address, shift);
-    return smmu_read_was_whole(&line->sequence, begun) ? entry : nothing;
-}
-
-struct tlb_entry smmu_tlb_find(const struct smmuv3 *smmu, uint64_t address, unsigned granule,
-                               uint16_t asid)
+bool smmu_tlb_find(const struct smmuv3 *smmu, uint64_t address, uint64_t length, unsigned granule,
+                   uint16_t asid, struct tlb_row *row)
 {
     uint64_t shifts = atomic_load_explicit(&smmu->tlb_shifts, memory_order_relaxed) &
                       smmu_leaf_shifts(granule, 0);
     for (; shifts; shifts &= shifts - 1) {
-        uint64_t wanted = line_tag(address, (unsigned)__builtin_ctzll(shifts));
-        const struct tlb_line *set = smmu->tlb[set_of(wanted)];
-        for (unsigned way = 0; way < SMMU_TLB_WAYS; way++) {
-            struct tlb_entry entry = find_in_line(&set[way], wanted, address, asid);
-            if (entry.length) {
-                return entry;
+        unsigned shift = (unsigned)__builtin_ctzll(shifts);
+        uint64_t wanted = line_tag(address, shift);
+        const struct tlb_line *line = smmu->tlb[set_of(wanted)];
+        for (unsigned way = 0; way < SMMU_TLB_WAYS; way++, line++) {
+            unsigned begun = smmu_read_begin(&line->sequence);
+            uint64_t tag = load(&line->tag);
+            if ((tag & ~tag_asid_mask) != wanted) {
+                continue;
+            }
+            take_row(line, address, length, shift, tag >> TAG_ASID_SHIFT != asid, row);
+            if (row->count && smmu_read_was_whole(&line->sequence, begun)) {
+                return true;
             }
         }
     }
-    return (struct tlb_entry){0};
+    return false;
 }
 
 /* ---- insertion; cache_lock is held */

@@ -247,12 +247,12 @@ static int report(struct smmuv3 *smmu, const struct smmu_access *access,
     return -EFAULT;
 }
 
-static struct tlb_entry find_in_tlb(struct smmuv3 *smmu, const struct smmu_access *access,
-                                    const struct stream_config *config, unsigned granule)
+static bool find_in_tlb(struct smmuv3 *smmu, const struct smmu_access *access,
+                        const struct stream_config *config, unsigned granule, struct tlb_row *row)
 {
     struct stream_slot *slot = &smmu->streams[access->sid];
-    struct tlb_entry entry = smmu_tlb_find(smmu, access->address, granule, config->asid);
-    if (entry.length) {
+    bool found = smmu_tlb_find(smmu, access->address, access->length, granule, config->asid, row);
+    if (found) {
         unsigned hits = smmu_count(&slot->tlb_hits);
         unsigned misses = atomic_load_explicit(&slot->tlb_misses, memory_order_relaxed);
         trace_smmu_iotlb_lookup_hit(config->asid, access->address, hits, misses,
@@ -263,12 +263,12 @@ static struct tlb_entry find_in_tlb(struct smmuv3 *smmu, const struct smmu_acces
         trace_smmu_iotlb_lookup_miss(config->asid, access->address, hits, misses,
                                      smmu_hit_rate(TRACE_ID_smmu_iotlb_lookup_miss, hits, misses));
     }
-    return entry;
+    return found;
 }
 
 static int walk_and_insert(struct smmuv3 *smmu, const struct smmu_access *access,
                            uint64_t generation, const struct stream_config *config,
-                           const struct stream_table *table, struct tlb_entry *entry)
+                           const struct stream_table *table, struct tlb_row *row)
 {
     struct tlb_line line;
     struct walk walk = {
@@ -284,29 +284,27 @@ static int walk_and_insert(struct smmuv3 *smmu, const struct smmu_access *access
     }
     trace_smmu_iotlb_insert(config->asid, access->address, table->granule, walk.level);
     smmu_tlb_insert(smmu, generation, &line);
-    *entry = smmu_tlb_entry(&line, access->address);
+    smmu_tlb_row(&line, access->address, access->length, row);
     return 0;
 }
 
 int smmu_translate_stage1(struct smmuv3 *smmu, const struct smmu_access *access,
                           uint64_t generation, const struct stream_config *config,
-                          struct iommu_translation *translation)
+                          struct iommu_translation *translations, unsigned max)
 {
     const struct stream_table *table = select_table(config, access->address);
+    struct tlb_row row = {.translations = translations, .max = max};
     if (!table) {
         return report(smmu, access, config, SMMU_EVT_F_TRANSLATION, 0);
     }
-    struct tlb_entry entry = find_in_tlb(smmu, access, config, table->granule);
-    if (!entry.length) {
-        int ret = walk_and_insert(smmu, access, generation, config, table, &entry);
+    if (!find_in_tlb(smmu, access, config, table->granule, &row)) {
+        int ret = walk_and_insert(smmu, access, generation, config, table, &row);
         if (ret < 0) {
             return ret;
         }
     }
-    if (!is_permitted(access, config, entry.permissions)) {
+    if (!is_permitted(access, config, row.permissions)) {
         return report(smmu, access, config, SMMU_EVT_F_PERMISSION, 0);
     }
-    *translation =
-        (struct iommu_translation){.address = gpa(entry.address), .length = entry.length};
-    return 0;
+    return (int)row.count;
 }

@@ -248,6 +248,18 @@ static UNUSED int access_sid(struct rig *rig, uint16_t sid, uint64_t address,
     return ret;
 }
 
+/* The same for a range: `row`, and how many translations are in it. */
+static UNUSED int access_row(struct rig *rig, uint16_t sid, uint64_t address, uint64_t length,
+                             enum dma_direction direction, struct iommu_translation *row,
+                             unsigned max)
+{
+    struct iommu *iommu = smmuv3_iommu(rig->smmu);
+    unsigned phase = iommu_enter(iommu);
+    int ret = iommu_translate_row(iommu, sid, iova(address), length, direction, row, max);
+    iommu_leave(iommu, phase);
+    return ret;
+}
+
 static UNUSED int access_at(struct rig *rig, uint64_t address, enum dma_direction direction)
 {
     return access_sid(rig, SID, address, direction);

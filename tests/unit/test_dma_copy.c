@@ -65,6 +65,25 @@ int dma_map_held(struct dma_space *space, iova_t address, uint64_t length,
     return 0;
 }
 
+/* Some of the pieces that come next, as long as they are there. */
+int dma_map_row_held(struct dma_space *space, iova_t address, uint64_t length,
+                     enum dma_direction direction, struct dma_row *row)
+{
+    int ret = dma_map_held(space, address, length, direction, &row->piece[0]);
+    unsigned most = 1 + below(DMA_ROW);
+    row->count = ret == 0;
+    while (ret == 0 && row->count < most) {
+        address.raw += row->piece[row->count - 1].length;
+        length -= row->piece[row->count - 1].length;
+        if (length == 0 ||
+            dma_map_held(space, address, length, direction, &row->piece[row->count]) < 0) {
+            break;
+        }
+        row->count++;
+    }
+    return ret;
+}
+
 unsigned dma_hold(struct dma_space *space)
 {
     (void)space;

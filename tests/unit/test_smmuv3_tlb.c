@@ -37,11 +37,13 @@ static uint64_t *descriptor(struct rig *rig, const struct tables *tables, unsign
     return word_at(rig, make_way(rig, tables, page(index), 3));
 }
 
+/* All from `address` on that comes as one translation. */
 static void assert_translated(struct rig *rig, uint64_t address, uint64_t to, uint64_t length)
 {
-    assert_int_equal(access_at(rig, address, DMA_TO_MEMORY), 0);
-    assert_int_equal(translation.address.raw, to);
-    assert_int_equal(translation.length, length);
+    struct iommu_translation row[1];
+    assert_int_equal(access_row(rig, SID, address, 1ull << 40, DMA_TO_MEMORY, row, 1), 1);
+    assert_int_equal(row[0].address.raw, to);
+    assert_int_equal(row[0].length, length);
 }
 
 static void assert_not_translated(struct rig *rig, uint64_t address, uint64_t type)
@@ -89,8 +91,34 @@ static void a_row_ends_where_pages_differ(void **state)
         assert_translated(rig, page(1), pa + 0x1000, 3 * 0x1000);
         assert_translated(rig, page(2), pa + 0x2000, 2 * 0x1000);
         assert_translated(rig, page(5), pa + 0x5000, (LINE - 5) * 0x1000);
-        assert_int_equal(access_at(rig, page(1), DMA_FROM_MEMORY), 0);
-        assert_int_equal(translation.length, 3 * 0x1000);
+    }
+}
+
+/* Pages that are not in a row in memory come as several translations, no more than are wanted. */
+static void a_row_of_several_translations(void **state)
+{
+    struct rig *rig = *state;
+    struct iommu_translation row[LINE];
+    struct tables tables = tables_in_use(rig);
+    map_row(rig, &tables, 0, LINE, full);
+    *descriptor(rig, &tables, 6) = 0x400000 | full | 3;
+    for (unsigned again = 0; again < 2; again++) {
+        uint64_t from = page(4) + 0x30;
+        assert_int_equal(access_row(rig, SID, from, 0x10000, DMA_TO_MEMORY, row, LINE), 3);
+        assert_int_equal(row[0].address.raw, pa + 0x4030);
+        assert_int_equal(row[0].length, 0x1fd0);
+        assert_int_equal(row[1].address.raw, 0x400000);
+        assert_int_equal(row[1].length, 0x1000);
+        assert_int_equal(row[2].address.raw, pa + 0x7000);
+        assert_int_equal(row[2].length, (LINE - 7) * 0x1000);
+        assert_int_equal(access_row(rig, SID, from, 0x10000, DMA_TO_MEMORY, row, 2), 2);
+        assert_int_equal(row[1].length, 0x1000);
+        assert_int_equal(access_row(rig, SID, from, 0xfd0, DMA_TO_MEMORY, row, LINE), 1);
+        assert_int_equal(row[0].length, 0xfd0);
+        assert_int_equal(access_row(rig, SID, from, 0xfd1, DMA_TO_MEMORY, row, LINE), 1);
+        assert_int_equal(row[0].length, 0x1fd0);
+        assert_int_equal(access_row(rig, SID, from, 1, DMA_TO_MEMORY, row, LINE), 1);
+        assert_int_equal(row[0].length, 0xfd0); /* to the page's end, at least */
     }
 }
 
@@ -247,6 +275,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STARTED(a_row_is_one_translation),
         STARTED(a_row_ends_where_pages_differ),
+        STARTED(a_row_of_several_translations),
         STARTED(rows_of_blocks),
         STARTED(what_is_invalid_is_not_taken_along),
         STARTED(what_was_taken_along_is_invalidated),
