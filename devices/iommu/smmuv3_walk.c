@@ -136,15 +136,15 @@ static void fill_line(const struct smmuv3 *smmu, const struct walk *walk, uint64
     unsigned in_line = walk->index % SMMU_TLB_LINE;
     unsigned wanted = smmu_tlb_index(walk->va, shift);
     uint64_t start = walk->base + (walk->index - in_line) * sizeof(uint64_t);
-    uint64_t address = SMMU_TTD_ADDRESS & ~((1ull << shift) - 1);
+    uint64_t may_differ =
+        SMMU_TTD_ADDRESS & ~((1ull << shift) - 1) & ((1ull << walk->output_bits) - 1);
     const uint64_t *host =
         guest_memory_range(smmu->config.memory, gpa(start), count * sizeof(uint64_t));
     smmu_tlb_line_init(line, walk->va, shift, walk->asid);
     for (unsigned i = 0; host && i < count; i++) {
-        uint64_t other = __atomic_load_n(&host[i], __ATOMIC_RELAXED);
-        bool alike = !((other ^ descriptor) & ~address);
-        if (alike && !((other & address) >> walk->output_bits)) {
-            smmu_tlb_set_leaf(line, wanted - in_line + i, (leaf & ~address) | (other & address));
+        uint64_t difference = __atomic_load_n(&host[i], __ATOMIC_RELAXED) ^ descriptor;
+        if (!(difference & ~may_differ)) {
+            smmu_tlb_set_leaf(line, wanted - in_line + i, leaf ^ difference);
         }
     }
     smmu_tlb_set_leaf(line, wanted, leaf);
