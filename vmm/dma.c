@@ -30,7 +30,7 @@ static int map_translated(struct dma_space *space, iova_t address, uint64_t leng
             return i > 0 ? i : -ENXIO;
         }
         length -= wanted;
-        if (length == 0 || pieces[i].length < wanted) {
+        if (pieces[i].length < wanted) {
             return i + 1;
         }
     }

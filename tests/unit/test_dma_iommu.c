@@ -43,6 +43,24 @@ static int fake_translate(struct iommu *self, uint16_t requester_id, iova_t addr
 
 static const struct iommu_ops fake_ops = {.translate = fake_translate};
 
+/* The pages after the first as well, as far as the range goes. */
+static int fake_translate_row(struct iommu *self, uint16_t requester_id, iova_t address,
+                              uint64_t length, enum dma_direction direction,
+                              struct iommu_translation *row, unsigned max)
+{
+    int count = 0;
+    uint64_t done = 0;
+    while (done < length && count < (int)max &&
+           fake_translate(self, requester_id, iova(address.raw + done), direction, &row[count]) ==
+               0) {
+        done += row[count++].length;
+    }
+    return count > 0 ? count : -EFAULT;
+}
+
+static const struct iommu_ops row_ops = {.translate = fake_translate,
+                                         .translate_row = fake_translate_row};
+
 /* A device at 00:03.0 behind the IOMMU; its pages are in RAM in reverse order. */
 static struct pci_device *plug_behind(struct fixture *f)
 {
@@ -121,6 +139,45 @@ static void errors_leave_nothing_in_use(void **state)
     assert_nothing_in_use();
 }
 
+static void assert_row(struct pci_device *device, uint64_t offset, uint64_t length, int ret,
+                       unsigned count)
+{
+    struct dma_row row = {.count = 99};
+    unsigned phase = dma_hold(&device->dma);
+    iova_t address = iova(iova_base + offset);
+    assert_int_equal(dma_map_row_held(&device->dma, address, length, DMA_TO_MEMORY, &row), ret);
+    dma_release(&device->dma, phase);
+    assert_int_equal(row.count, count);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t at = offset % PAGE, page = offset / PAGE;
+        uint64_t expected = length < PAGE - at ? length : PAGE - at;
+        assert_int_equal(row.piece[i].length, expected);
+        assert_ptr_equal(row.piece[i].host,
+                         guest_memory_range(device->dma.memory, gpa(iommu.page[page] + at), 1));
+        offset += expected;
+        length -= expected;
+    }
+}
+
+/* As much as the translations bring, to the end of the range or to the first that cannot be. */
+static void a_row_of_pieces(void **state)
+{
+    struct pci_device *device = plug_behind(*state);
+    assert_row(device, 10, 3 * PAGE, 0, 1); /* an IOMMU that translates one at a time */
+    iommu.iommu.ops = &row_ops;
+    assert_row(device, 10, 3 * PAGE, 0, 4);
+    assert_row(device, 0, 3 * PAGE, 0, 3);
+    assert_row(device, PAGE + 100, 7, 0, 1);
+    iommu.page[4] = 0x70000000; /* no RAM there */
+    iommu.read_only[6] = true;
+    assert_row(device, 2 * PAGE, 3 * PAGE, 0, 2);
+    assert_row(device, 4 * PAGE, 3 * PAGE, -ENXIO, 0);
+    assert_row(device, 5 * PAGE, 2 * PAGE, 0, 1);
+    assert_row(device, 6 * PAGE, PAGE, -EFAULT, 0);
+    assert_row(device, UINT64_MAX - iova_base, 2, -ERANGE, 0);
+    assert_nothing_in_use();
+}
+
 /* ---- copies, piece by piece */
 
 enum { DATA = DOORBELL_PAGE * PAGE };
@@ -155,7 +212,7 @@ static int run_copy(struct dma_copy *copy, struct dma_space *dma, uint64_t sourc
     return ret;
 }
 
-static void copies_are_those_of_memmove_on_bus_addresses(void **state)
+static void compare_copies(struct fixture *f, const struct iommu_ops *ops)
 {
     static const struct {
         uint32_t source, destination, length;
@@ -172,9 +229,9 @@ static void copies_are_those_of_memmove_on_bus_addresses(void **state)
         {3, 3, 5 * PAGE}, /* to itself */
     };
     static const uint64_t limits[] = {UINT64_MAX, 2 * PAGE, 1000, 1};
-    struct fixture *f = *state;
     struct pci_device *device = plug_behind(f);
     static uint8_t expected[DATA], actual[DATA];
+    iommu.iommu.ops = ops;
     for (size_t i = 0; i < 4 * sizeof(copies) / sizeof(copies[0]); i++) {
         struct dma_copy copy;
         uint32_t source = copies[i / 4].source, destination = copies[i / 4].destination;
@@ -187,6 +244,16 @@ static void copies_are_those_of_memmove_on_bus_addresses(void **state)
         bus_get(f, actual);
         assert_memory_equal(actual, expected, DATA);
     }
+}
+
+static void copies_are_those_of_memmove_on_bus_addresses(void **state)
+{
+    compare_copies(*state, &fake_ops);
+}
+
+static void copies_in_rows(void **state)
+{
+    compare_copies(*state, &row_ops);
 }
 
 /* A copy that goes by pages asks for each page once on both sides, whichever way it runs. */
@@ -419,6 +486,8 @@ int main(void)
         TEST(writes_land_where_the_iommu_says),
         TEST(a_mapping_ends_with_its_page),
         TEST(errors_leave_nothing_in_use),
+        TEST(a_row_of_pieces),
+        TEST(copies_in_rows),
         TEST(copies_are_those_of_memmove_on_bus_addresses),
         TEST(a_copy_translates_no_more_than_it_must),
         TEST(a_copy_stops_where_the_iommu_refuses),
