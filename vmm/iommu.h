@@ -40,10 +40,10 @@ struct iommu_ops {
                      enum dma_direction direction, struct iommu_translation *translation);
     /*
      * The same for [address, address + length), length > 0, which does not wrap: translations one
-     * after the other, at most `max` and none that begins beyond, as far as they come at no more
-     * cost than the first. Returns how many, at least 1; the first that fails is not among them,
-     * and only if it is the very first is that an error, and told to the guest. NULL: translate()
-     * is all there is.
+     * after the other, at most `max` and none that begins beyond the range, as far as they come at
+     * no more cost than the first. Returns how many, at least 1. One that fails ends them; only if
+     * it is the very first is that an error, and told to the guest. NULL: translate() is all there
+     * is.
      */
     int (*translate_row)(struct iommu *iommu, uint16_t requester_id, iova_t address,
                          uint64_t length, enum dma_direction direction,
