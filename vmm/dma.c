@@ -23,6 +23,9 @@ static int map_translated(struct dma_space *space, iova_t address, uint64_t leng
     struct iommu_translation row[DMA_ROW];
     uint16_t requester = atomic_load_explicit(&space->requester_id, memory_order_relaxed);
     int count = iommu_translate_row(space->iommu, requester, address, length, direction, row, max);
+    if (count <= 0) {
+        return -EFAULT;
+    }
     for (int i = 0; i < count; i++) {
         uint64_t wanted = length < row[i].length ? length : row[i].length;
         pieces[i].host = guest_memory_at(space->memory, row[i].address, wanted, &pieces[i].length);
