@@ -11,6 +11,7 @@ map "$e" 3 8192 both
 src=$(address "$e" 0) dst=$(address "$e" 1) page=$(address "$e" 2) stale=$(address "$e" 3)
 ends "a good copy" "$e" "$src" "$dst" 4096 "0 0x0"
 equal "its data" "$(checksum "$e" 1)" "$(checksum "$e" 0)"
+ends "a copy to and from what is unmapped then" "$e" "$stale" $((stale + 4096)) 4096 "0 0x0"
 unmap "$e" 3
 before=$(checksum "$e" 3)
 fault "never mapped, source" "$e" 0x12345678 "$dst" 64 10 read 0x12345678
