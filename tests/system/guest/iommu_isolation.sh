@@ -9,18 +9,19 @@ reach() {
     local src only before mine=1
     map "$1" 0 4096 both
     map "$1" 1 4096 both
+    map "$1" 2 4096 both
     map "$2" 0 4096 both
     src=$(address "$2" 0)
     [ "$src" != "$(address "$1" 1)" ] || mine=0
     only=$(address "$1" $mine)
     # First: a translation that the SMMU keeps in its IOTLB must not help the other either.
-    ends "$1 may" "$1" "$only" "$(address "$1" $((1 - mine)))" 4096 "0 0x0"
-    equal "its data" "$(checksum "$1" 0)" "$(checksum "$1" 1)"
+    ends "$1 may" "$1" "$only" "$(address "$1" 2)" 4096 "0 0x0"
+    equal "its data" "$(checksum "$1" 2)" "$(checksum "$1" $mine)"
     before="$(checksum "$1" 0) $(checksum "$1" 1)"
     fault "$2 writes to what is mapped for $1" "$2" "$src" "$only" 4096 10 write "$only"
     fault "$2 reads what is mapped for $1" "$2" "$only" "$src" 4096 10 read "$only"
     equal "memory of $1 is unchanged" "$(checksum "$1" 0) $(checksum "$1" 1)" "$before"
-    for slot in 0 1; do unmap "$1" $slot; done
+    for slot in 0 1 2; do unmap "$1" $slot; done
     unmap "$2" 0
 }
 reach "$first" "$second"
