@@ -24,7 +24,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "vmm/trace.h"
@@ -261,21 +260,12 @@ static void crash_run_failed(struct vcpu *vcpu, int code)
 
 /* ---- the loop */
 
-/*
- * ioctl(fd, KVM_RUN, 0). By way of syscall(), as glibc's ioctl() spends ten instructions more on
- * its variable argument list: a tenth of what one exit costs here in all.
- */
-static inline long kvm_run(int fd)
-{
-    return syscall(SYS_ioctl, fd, KVM_RUN, 0);
-}
-
 /* Run guest code until the machine stops. */
 static void vcpu_run(struct vcpu *vcpu)
 {
     struct kvm_run *run = vcpu->run;
     for (;;) {
-        if (kvm_run(vcpu->fd) < 0) {
+        if (arch_kvm_run(vcpu->fd) < 0) {
             if (errno != EINTR && errno != EAGAIN) {
                 crash_run_failed(vcpu, errno);
             }

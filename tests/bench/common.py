@@ -110,9 +110,11 @@ def mappings(smaps):
 def guest_ram(maps):
     """Where the guest's RAM is: it ends where the largest mapping does.
 
-    What is before that mapping may belong to it: minivmm's first 2 MiB are a mapping of their own.
+    What is before that mapping may belong to it: minivmm's first 2 MiB are a mapping of their own. Less
+    than a huge page at its end may not: the kernel makes one mapping of what happens to lie side by side.
     """
     start, end, *_ = max(maps, key=lambda m: m[1] - m[0])
+    end -= end % HUGE_PAGE
     if not RAM * MEBIBYTE - HUGE_PAGE <= end - start <= RAM * MEBIBYTE:
         raise Failure(f"the largest mapping is {end - start} bytes, not the guest's {RAM} MiB")
     return end - RAM * MEBIBYTE, end

@@ -23,6 +23,7 @@
 #include "pci/pci_bridge.h"
 #include "pci/pci_device.h"
 #include "pci/pci_host.h"
+#include "vmm/event_loop.h"
 
 #define UNUSED __attribute__((unused))
 
@@ -35,6 +36,7 @@ struct fixture {
     struct bus_cursor ports;
     struct fake_irq irq;
     struct guest_memory ram;
+    struct event_loop loop;
     struct pci_host host;
 };
 
@@ -45,6 +47,7 @@ static UNUSED struct pci_host_config fixture_config(struct fixture *f)
         .pio = &f->pio,
         .irq = &f->irq.chip,
         .memory = &f->ram,
+        .loop = &f->loop,
         .intx_gsi = {TEST_GSI, TEST_GSI + 1, TEST_GSI + 2, TEST_GSI + 3},
         .ecam_base = TEST_ECAM,
         .ecam_buses = TEST_ECAM_BUSES,
@@ -62,6 +65,7 @@ static UNUSED int fixture_setup(void **state)
     bus_cursor_init(&f->memory, &f->mmio);
     bus_cursor_init(&f->ports, &f->pio);
     fake_irq_init(&f->irq);
+    assert_int_equal(event_loop_init(&f->loop, &err), 0);
     struct pci_host_config config = fixture_config(f);
     assert_int_equal(pci_host_init(&f->host, &config, &err), 0);
     *state = f;
@@ -72,6 +76,7 @@ static UNUSED int fixture_teardown(void **state)
 {
     struct fixture *f = *state;
     pci_host_destroy(&f->host);
+    event_loop_destroy(&f->loop);
     assert_int_equal(f->irq.reserved, 0); /* every route was given back */
     assert_int_equal(f->irq.routed, 0);
     assert_int_equal(f->irq.redundant, 0); /* and none was asked to change without need */
