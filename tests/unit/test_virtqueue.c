@@ -13,6 +13,10 @@
 #define IN_ORDER  VIRTIO_BIT(VIRTIO_F_IN_ORDER)
 #define PLATFORM  VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM)
 
+static const struct buffer good_out = {.address = RAM_BASE + 0x100000, .length = 16};
+static const struct buffer good_in = {
+    .address = RAM_BASE + 0x101000, .length = 16, .device_writes = true};
+
 static uint32_t seed;
 
 static unsigned roll(unsigned below)
@@ -254,6 +258,74 @@ static void test_kick_suppression(void **state)
     }
 }
 
+/* A chain that goes round the end of the ring is put back and taken again. */
+static void test_unpop_at_the_end(void **state)
+{
+    (void)state;
+    for (unsigned packed = 0; packed < 2; packed++) {
+        struct rig *rig = rig_new(false, &vdev_usual, "packed=on");
+        struct driver d;
+        struct virtqueue *queue = &rig->vdev->virtio.queues[0];
+        const struct buffer three[3] = {good_out, good_in, good_in};
+        driver_start(&d, rig, 16, V1 | (packed ? PACKED : 0));
+        for (unsigned i = 0; i < 14; i++) {
+            driver_add(&d, &good_out, 1, false, i);
+        }
+        driver_kick(&d);
+        pump(rig);
+        assert_int_equal(collect(&d, true), 14);
+        driver_add(&d, three, 3, false, 0);
+        for (unsigned i = 0; i < 3; i++) {
+            struct virtio_request *request = virtqueue_pop(queue);
+            assert_non_null(request);
+            assert_int_equal(request->in_length, 32);
+            if (i < 2) {
+                virtqueue_unpop(request);
+            } else {
+                virtqueue_push(request, vdev_answer(request));
+            }
+        }
+        assert_null(virtqueue_pop(queue));
+        assert_int_equal(collect(&d, false), 1);
+        rig_free(rig);
+    }
+}
+
+/*
+ * Driver and device on threads of their own: the driver adds at any moment, the one between the
+ * device's last look at the ring and its wish to be notified among them, and notifies only if that
+ * is wanted.
+ */
+static void test_no_kick_is_lost(void **state)
+{
+    static atomic_uint fence;
+    (void)state;
+    for (unsigned mode = 0; mode < 4; mode++) {
+        struct virtio_class class = vdev_usual;
+        class.own_thread = true;
+        struct rig *rig = rig_new(false, &class, "packed=on");
+        struct driver d;
+        driver_start(&d, rig, 16, V1 | (mode & 1 ? PACKED : 0) | (mode & 2 ? EVENT_IDX : 0));
+        want_interrupt(&d, false, 0);
+        driver_prepare(&d, &good_out, 1, false, 0);
+        for (unsigned i = 1; i < 20000; i++) {
+            driver_publish(&d);
+            (void)atomic_fetch_add(&fence, 1); /* 2.7.13.4.1: then look whether to kick */
+            driver_kick(&d);
+            driver_prepare(&d, &good_out, 1, false, i);
+            d.added--; /* not yet */
+            uint64_t deadline = event_now_ns() + 10000000000ull;
+            while (!collect(&d, false)) {
+                assert_true(event_now_ns() < deadline);
+            }
+            for (volatile unsigned wait = roll(30); wait; wait--) {
+            }
+            d.added++;
+        }
+        rig_free(rig);
+    }
+}
+
 /* ---- broken rules: the device stops and says so, and nothing else */
 
 /* A driver with one chain that the test may damage before the device sees it. */
@@ -295,10 +367,6 @@ static void expect_broken(struct trial *t, bool broken)
     assert_int_equal(collect(&again, true), 1);
     rig_free(rig);
 }
-
-static const struct buffer good_out = {.address = RAM_BASE + 0x100000, .length = 16};
-static const struct buffer good_in = {
-    .address = RAM_BASE + 0x101000, .length = 16, .device_writes = true};
 
 /* One chain of two buffers, as they are. */
 static void try_buffers(uint64_t features, struct buffer a, struct buffer b, bool broken)
@@ -354,6 +422,9 @@ static void try_split(uint16_t flags, uint16_t next, uint32_t length, uint64_t f
     struct trial t;
     begin(&t, features, false);
     driver_add(&t.d, &good_out, 1, false, 0);
+    /* A good descriptor behind the table, and one in the buffer, should it be taken for a table. */
+    write_desc(&t.d, t.d.desc + 16 * 16, &good_in, 0, 0, false);
+    write_desc(&t.d, good_out.address, &good_in, 0, 0, false);
     poke16(t.rig, t.d.desc + 12, flags);
     poke16(t.rig, t.d.desc + 14, next);
     poke(t.rig, t.d.desc + 8, &length, 4);
@@ -369,9 +440,9 @@ static void test_bad_split_chains(void **state)
     try_split(1, 0xffff, 16, 0, true); /* far outside */
     try_split(4, 0, 16, 0, true);      /* indirect without the feature */
     try_split(4, 0, 0, INDIRECT, true);
-    try_split(4, 0, 15, INDIRECT, true);      /* no multiple of 16 */
-    try_split(5, 1, 16, INDIRECT, true);      /* 2.7.5.3.1: with NEXT */
-    try_split(4, 0, 16 * 17, INDIRECT, true); /* zeroes: a buffer of no bytes */
+    try_split(4, 0, 16, INDIRECT, false);
+    try_split(4, 0, 24, INDIRECT, true); /* no multiple of 16 */
+    try_split(5, 1, 16, INDIRECT, true); /* 2.7.5.3.1: with NEXT */
 }
 
 static void test_bad_tables(void **state)
@@ -393,6 +464,7 @@ static void test_bad_tables(void **state)
                 poke(t.rig, t.d.desc, &nowhere, 8);
             } else if (what == 2) { /* split: an index outside the table; packed: means nothing */
                 poke16(t.rig, table + (mode ? 12 : 14), 2);
+                write_desc(&t.d, table + 16 * 2, &good_in, 0, 0, false);
                 broken = !mode;
             } else { /* more entries than the queue has */
                 uint32_t length = 16 * 17;
@@ -565,6 +637,8 @@ int main(void)
         cmocka_unit_test(test_bounced_holds_nothing),
         cmocka_unit_test(test_interrupt_suppression),
         cmocka_unit_test(test_kick_suppression),
+        cmocka_unit_test(test_unpop_at_the_end),
+        cmocka_unit_test(test_no_kick_is_lost),
         cmocka_unit_test(test_bad_buffers),
         cmocka_unit_test(test_bad_split_chains),
         cmocka_unit_test(test_bad_tables),

@@ -203,30 +203,29 @@ static UNUSED uint8_t *at(struct rig *rig, uint64_t address)
     return (uint8_t *)rig->f.ram.blocks[0].host + (place - RAM_BASE);
 }
 
+/* Byte by byte, each in order: the device may look at any time. */
 static UNUSED void poke(struct rig *rig, uint64_t address, const void *data, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
-        *at(rig, address + i) = ((const uint8_t *)data)[i];
+        __atomic_store_n(at(rig, address + i), ((const uint8_t *)data)[i], __ATOMIC_RELEASE);
     }
 }
 
 static UNUSED void peek(struct rig *rig, uint64_t address, void *data, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
-        ((uint8_t *)data)[i] = *at(rig, address + i);
+        ((uint8_t *)data)[i] = __atomic_load_n(at(rig, address + i), __ATOMIC_ACQUIRE);
     }
 }
 
 static UNUSED uint16_t peek16(struct rig *rig, uint64_t address)
 {
-    uint16_t value;
-    peek(rig, address, &value, sizeof(value));
-    return value;
+    return __atomic_load_n((uint16_t *)(void *)at(rig, address), __ATOMIC_ACQUIRE);
 }
 
 static UNUSED void poke16(struct rig *rig, uint64_t address, uint16_t value)
 {
-    poke(rig, address, &value, sizeof(value));
+    __atomic_store_n((uint16_t *)(void *)at(rig, address), value, __ATOMIC_RELEASE);
 }
 
 static UNUSED struct rig *rig_new(bool behind_iommu, const struct virtio_class *class,
@@ -378,12 +377,12 @@ struct driver {
     unsigned free_entries;
     uint16_t avail, used; /* split: counting on; packed: places */
     bool avail_wrap, used_wrap;
-    uint16_t kicked_at; /* split: avail when it last looked whether to kick */
-    unsigned added;     /* ring entries since then */
+    unsigned added; /* ring entries since then */
     struct chain chains[QUEUE_MAX];
     bool entry_taken[QUEUE_MAX]; /* split: descriptors */
     unsigned kicks, completed;
-    unsigned next_id; /* with in-order: ids come back in this order */
+    uint64_t last; /* what makes the prepared chain available: this value there */
+    uint16_t last_value;
 };
 
 static UNUSED void driver_start(struct driver *d, struct rig *rig, unsigned size, uint64_t features)
@@ -469,7 +468,8 @@ static UNUSED void add_split(struct driver *d, struct chain *chain, bool indirec
     }
     poke16(d->rig, d->drv + 4 + 2 * (d->avail % d->size), (uint16_t)entries[0]);
     d->avail++;
-    poke16(d->rig, d->drv + 2, d->avail);
+    d->last = d->drv + 2;
+    d->last_value = d->avail;
     d->added++;
     chain->entries = count;
 }
@@ -498,7 +498,8 @@ static UNUSED void add_packed(struct driver *d, struct chain *chain, bool indire
             d->avail_wrap = !d->avail_wrap;
         }
     }
-    poke16(d->rig, first + 14, first_flags);
+    d->last = first + 14;
+    d->last_value = first_flags;
     d->added += count;
     chain->entries = count;
 }
@@ -632,9 +633,15 @@ static UNUSED unsigned free_id(const struct driver *d)
     return id;
 }
 
-/* Make a chain of these buffers available; its data must be in memory already. Returns its id. */
-static UNUSED unsigned driver_add(struct driver *d, const struct buffer *buffers, unsigned count,
-                                  bool indirect, unsigned salt)
+/* Write what makes the prepared chain available. */
+static UNUSED void driver_publish(struct driver *d)
+{
+    poke16(d->rig, d->last, d->last_value);
+}
+
+/* Prepare a chain of these buffers; its data must be in memory already. Returns its id. */
+static UNUSED unsigned driver_prepare(struct driver *d, const struct buffer *buffers,
+                                      unsigned count, bool indirect, unsigned salt)
 {
     struct chain chain = {.in_flight = true, .count = count};
     uint8_t data[65536];
@@ -655,6 +662,15 @@ static UNUSED unsigned driver_add(struct driver *d, const struct buffer *buffers
     }
     d->free_entries -= chain.entries;
     d->chains[id] = chain;
+    return id;
+}
+
+/* The same, and make it available. */
+static UNUSED unsigned driver_add(struct driver *d, const struct buffer *buffers, unsigned count,
+                                  bool indirect, unsigned salt)
+{
+    unsigned id = driver_prepare(d, buffers, count, indirect, salt);
+    driver_publish(d);
     return id;
 }
 
