@@ -128,10 +128,9 @@ static void update_doorbell(struct bus *bus, const struct bus_region *region,
 {
     uint64_t address = region->base + doorbell->offset;
     bool wanted = doorbell->on && region->bus == bus && winner_at(bus, address) == region;
-    if (!wanted || doorbell->address != address) {
-        disarm(bus, doorbell);
-    }
-    if (wanted && !doorbell->armed) {
+    if (!wanted) {
+        disarm(bus, doorbell); /* also of a region that moves: it leaves its old place first */
+    } else if (!doorbell->armed) {
         doorbell->address = address;
         arm(bus, doorbell);
     }
