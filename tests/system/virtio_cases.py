@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Cases of the virtio-test device."""
+"""Cases of the virtio devices."""
 
 import re
+import shlex
 
 
 def counting_check(result):
@@ -17,8 +18,40 @@ def counting_check(result):
         yield f"{name}: 20 at least in the first", None if long else f"got {seen}"
 
 
-def cases(Case, architecture):
-    """The parent's Case, and the architecture."""
+def console_check(result):
+    found = "through hvc0: 42" in result.out
+    yield "a line through hvc0", None if found else f"got {result.out[:300]!r}"
+    lines = [int(n) for n in re.findall(r"^line (\d+)$", result.out, re.M)]
+    good = lines == list(range(1, 5001))
+    yield "5000 lines, each once", None if good else f"{len(lines)} lines, to {lines[-1:]}"
+
+
+def console_command(append, options):
+    """The answer is typed when the guest has said that it is ready."""
+    line = shlex.quote(f"{append} run=virtio_console.sh")
+    return ("mkfifo keys; (while ! grep -q ^ready said 2>/dev/null; do sleep 0.3; done;"
+            " echo 'typed on the host') >keys & "
+            f"minivmm --kernel kernel --initrd initrd {options} --append {line} <keys >said;"
+            " status=$?; cat said; rm -f keys said; exit $status")
+
+
+def others(Case, architecture, append):
+    """Devices with stock drivers."""
+    variants = [("", ""), ("-legacy", ",modern=off"), ("-packed", ",legacy=off,packed=on")]
+    found = [Case(f"virtio-rng{name}", f"--device virtio-rng{options}", script="virtio_rng.sh")
+             for name, options in variants]
+    found += [Case(f"virtio-console{name}", command=console_command(append,
+                                                                    f"--device virtio-console{options}"),
+                   check=console_check) for name, options in variants]
+    if architecture == "arm64":
+        found.append(Case("virtio-rng-iommu", "--iommu --device virtio-rng", script="virtio_rng.sh"))
+        found.append(Case("virtio-console-iommu", check=console_check,
+                          command=console_command(append, "--iommu --device virtio-console")))
+    return found
+
+
+def cases(Case, architecture, append):
+    """The parent's Case, the architecture, and words for the guest's command line."""
     base = "--device virtio-test,interval=100"
     variants = [
         ("virtio-test", base, ""),
@@ -34,5 +67,5 @@ def cases(Case, architecture):
             ("virtio-test-iommu", f"--iommu {base}", ""),
             ("virtio-test-iommu-packed", f"--iommu {base},packed=on", "packed"),
         ]
-    return [Case(name, options, script="virtio_test.sh", append=append, check=counting_check)
-            for name, options, append in variants]
+    return [Case(name, options, script="virtio_test.sh", append=words, check=counting_check)
+            for name, options, words in variants] + others(Case, architecture, append)
