@@ -70,7 +70,7 @@ struct virtio_class {
                          uint32_t value);
 };
 
-/* The properties that all have; each type's table has them by VIRTIO_PROPERTIES(). */
+/* The properties that all have; each type's table has them by VIRTIO_PROPERTIES. */
 enum virtio_legacy { VIRTIO_LEGACY_AUTO, VIRTIO_LEGACY_OFF, VIRTIO_LEGACY_ON };
 struct virtio_settings {
     uint32_t legacy; /* enum virtio_legacy */
@@ -147,52 +147,51 @@ void virtio_config_changed(struct virtio_device *virtio);
 __attribute__((format(printf, 2, 3))) void virtio_break(struct virtio_device *virtio,
                                                         const char *format, ...);
 
-/* The common properties, for a device's own table: `owner` is its struct, `field_name` the
- * virtio_device. */
-#define VIRTIO_SETTING(owner, field_name, setting) offsetof(owner, field_name.settings.setting)
+/* The common properties, for a device's own table; the virtio_device is its first member. */
+#define VIRTIO_SETTING(setting) offsetof(struct virtio_device, settings.setting)
 extern const char *const virtio_legacy_choices[];
-#define VIRTIO_PROPERTIES(owner, field_name)                                                       \
+#define VIRTIO_PROPERTIES                                                                          \
     {.name = "legacy",                                                                             \
      .type = PROPERTY_ENUM,                                                                        \
-     .offset = VIRTIO_SETTING(owner, field_name, legacy),                                          \
+     .offset = VIRTIO_SETTING(legacy),                                                             \
      .choices = virtio_legacy_choices,                                                             \
      .meaning = "the legacy registers in BAR0; auto: unless behind an IOMMU"},                     \
         {.name = "modern",                                                                         \
          .type = PROPERTY_BOOL,                                                                    \
-         .offset = VIRTIO_SETTING(owner, field_name, modern),                                      \
+         .offset = VIRTIO_SETTING(modern),                                                         \
          .default_value = 1,                                                                       \
          .meaning = "the registers of virtio 1.0 and later in BAR4"},                              \
         {.name = "packed",                                                                         \
          .type = PROPERTY_BOOL,                                                                    \
-         .offset = VIRTIO_SETTING(owner, field_name, packed),                                      \
+         .offset = VIRTIO_SETTING(packed),                                                         \
          .meaning = "offer packed virtqueues"},                                                    \
         {.name = "in-order",                                                                       \
          .type = PROPERTY_BOOL,                                                                    \
-         .offset = VIRTIO_SETTING(owner, field_name, in_order),                                    \
+         .offset = VIRTIO_SETTING(in_order),                                                       \
          .meaning = "offer to use buffers in the order they were made available"},                 \
         {.name = "event-idx",                                                                      \
          .type = PROPERTY_BOOL,                                                                    \
-         .offset = VIRTIO_SETTING(owner, field_name, event_idx),                                   \
+         .offset = VIRTIO_SETTING(event_idx),                                                      \
          .default_value = 1,                                                                       \
          .meaning = "offer the event index that spares notifications"},                            \
         {.name = "indirect",                                                                       \
          .type = PROPERTY_BOOL,                                                                    \
-         .offset = VIRTIO_SETTING(owner, field_name, indirect),                                    \
+         .offset = VIRTIO_SETTING(indirect),                                                       \
          .default_value = 1,                                                                       \
          .meaning = "offer indirect descriptors"},                                                 \
         {.name = "ioeventfd",                                                                      \
          .type = PROPERTY_BOOL,                                                                    \
-         .offset = VIRTIO_SETTING(owner, field_name, ioeventfd),                                   \
+         .offset = VIRTIO_SETTING(ioeventfd),                                                      \
          .default_value = 1,                                                                       \
          .meaning = "let KVM turn notifications into events; off: each is an exit"},               \
         {.name = "queue-size",                                                                     \
          .type = PROPERTY_UINT32,                                                                  \
-         .offset = VIRTIO_SETTING(owner, field_name, queue_size),                                  \
+         .offset = VIRTIO_SETTING(queue_size),                                                     \
          .maximum = 1024,                                                                          \
          .meaning = "entries of each queue, a power of two; 0: the device's own"},                 \
     {                                                                                              \
-        .name = "vectors", .type = PROPERTY_UINT32,                                                \
-        .offset = VIRTIO_SETTING(owner, field_name, vectors), .maximum = 128,                      \
+        .name = "vectors", .type = PROPERTY_UINT32, .offset = VIRTIO_SETTING(vectors),             \
+        .maximum = 128,                                                                            \
         .meaning = "MSI-X vectors; 0: one for each queue and one for the configuration"            \
     }
 

@@ -233,10 +233,11 @@ static void accept_client(void *opaque, uint32_t events)
 static int listen_on(struct virtio_console *con, struct error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(con->socket_path) >= sizeof(address.sun_path)) {
+    size_t length = strlen(con->socket_path);
+    if (length >= sizeof(address.sun_path)) {
         return error_set(err, -ENAMETOOLONG, "socket=%s: too long for a socket", con->socket_path);
     }
-    strcpy(address.sun_path, con->socket_path);
+    memcpy(address.sun_path, con->socket_path, length);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1) < 0) {
         int ret = -errno;
@@ -378,7 +379,7 @@ static const struct property properties[] = {
      .type = PROPERTY_STRING,
      .offset = offsetof(struct virtio_console, socket_path),
      .meaning = "a Unix socket to listen on; without it minivmm's own console"},
-    VIRTIO_PROPERTIES(struct virtio_console, virtio),
+    VIRTIO_PROPERTIES,
     {.name = NULL},
 };
 

@@ -80,7 +80,7 @@ static void rng_unrealize(struct pci_device *device)
 }
 
 static const struct property properties[] = {
-    VIRTIO_PROPERTIES(struct virtio_rng, virtio),
+    VIRTIO_PROPERTIES,
     {.name = NULL},
 };
 

@@ -152,7 +152,7 @@ static const struct property properties[] = {
      .minimum = 1,
      .maximum = 3600000,
      .meaning = "milliseconds between two configuration changes"},
-    VIRTIO_PROPERTIES(struct virtio_test, virtio),
+    VIRTIO_PROPERTIES,
     {.name = NULL},
 };
 

@@ -624,40 +624,48 @@ void virtqueue_start(struct virtqueue *queue)
 
 /* ---- copying */
 
-static size_t copy_iov(const struct iovec *iov, unsigned count, uint64_t offset, void *buffer,
-                       size_t length, bool to_iov)
+/* The piece of `iov` that holds the byte at *offset, which becomes relative to it; NULL: none. */
+static const struct iovec *find_piece(const struct iovec *iov, unsigned count, uint64_t *offset)
 {
-    size_t done = 0;
-    for (unsigned i = 0; i < count && done < length; i++) {
-        if (offset >= iov[i].iov_len) {
-            offset -= iov[i].iov_len;
-            continue;
-        }
-        size_t piece = iov[i].iov_len - (size_t)offset;
-        piece = piece < length - done ? piece : length - done;
-        uint8_t *host = (uint8_t *)iov[i].iov_base + offset;
-        if (to_iov) {
-            memcpy(host, (uint8_t *)buffer + done, piece);
-        } else {
-            memcpy((uint8_t *)buffer + done, host, piece);
-        }
-        done += piece;
-        offset = 0;
+    const struct iovec *end = iov + count;
+    while (iov < end && *offset >= iov->iov_len) {
+        *offset -= iov->iov_len;
+        iov++;
     }
-    return done;
+    return iov < end ? iov : NULL;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
 }
 
 size_t virtio_request_read(const struct virtio_request *request, uint64_t offset, void *buffer,
                            size_t length)
 {
-    return copy_iov(request->out, request->out_count, offset, buffer, length, false);
+    const struct iovec *end = request->out + request->out_count;
+    const struct iovec *iov = find_piece(request->out, request->out_count, &offset);
+    size_t done = 0;
+    for (; iov && iov < end && done < length; iov++, offset = 0) {
+        size_t piece = smaller(iov->iov_len - (size_t)offset, length - done);
+        memcpy((uint8_t *)buffer + done, (const uint8_t *)iov->iov_base + offset, piece);
+        done += piece;
+    }
+    return done;
 }
 
 size_t virtio_request_write(const struct virtio_request *request, uint64_t offset,
                             const void *buffer, size_t length)
 {
-    return copy_iov(request->in, request->in_count, offset, (void *)(uintptr_t)buffer, length,
-                    true);
+    const struct iovec *end = request->in + request->in_count;
+    const struct iovec *iov = find_piece(request->in, request->in_count, &offset);
+    size_t done = 0;
+    for (; iov && iov < end && done < length; iov++, offset = 0) {
+        size_t piece = smaller(iov->iov_len - (size_t)offset, length - done);
+        memcpy((uint8_t *)iov->iov_base + offset, (const uint8_t *)buffer + done, piece);
+        done += piece;
+    }
+    return done;
 }
 
 unsigned virtio_iov_skip(struct iovec **iov, unsigned count, uint64_t length)

@@ -137,7 +137,7 @@ static UNUSED void vdev_unrealize(struct pci_device *device)
 }
 
 static UNUSED const struct property vdev_properties[] = {
-    VIRTIO_PROPERTIES(struct vdev, virtio),
+    VIRTIO_PROPERTIES,
     {.name = NULL},
 };
 
