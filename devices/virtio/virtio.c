@@ -74,8 +74,9 @@ uint32_t virtio_offered_word(const struct virtio_device *virtio, uint32_t select
 
 void virtio_accept_word(struct virtio_device *virtio, uint32_t select, uint32_t bits)
 {
-    if (select >= 2 || virtio->status & VIRTIO_CONFIG_S_FEATURES_OK) {
-        return; /* 3.1.1: not after FEATURES_OK */
+    const uint8_t frozen = VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK;
+    if (select >= 2 || virtio->status & frozen) {
+        return; /* 3.1.1: not after FEATURES_OK, which a legacy driver leaves out */
     }
     unsigned shift = 32 * select;
     virtio->accepted &= ~(0xffffffffull << shift);

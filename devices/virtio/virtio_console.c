@@ -96,23 +96,34 @@ static bool transmit(struct virtio_console *con, const struct virtio_request *re
     return true;
 }
 
+/* Send requests until there are none, or the other end takes no more, or others want their turn. */
+static bool transmit_some(struct virtio_console *con, unsigned *budget)
+{
+    struct virtio_request *request;
+    while (*budget && (request = virtqueue_pop(&con->virtio.queues[TRANSMIT]))) {
+        if (!transmit(con, request)) {
+            virtqueue_unpop(request);
+            return false;
+        }
+        virtqueue_push(request, 0);
+        (*budget)--;
+    }
+    return true;
+}
+
 static void transmit_all(struct virtio_console *con)
 {
     struct virtqueue *queue = &con->virtio.queues[TRANSMIT];
-    struct virtio_request *request;
-    bool refused = false;
-    while (!refused && (request = virtqueue_pop(queue))) {
-        refused = !transmit(con, request);
-        if (refused) {
-            virtqueue_unpop(request);
-        } else {
-            virtqueue_push(request, 0);
-        }
-    }
-    if (!refused) {
+    unsigned budget = QUEUE_SIZE;
+    bool taken;
+    do {
+        taken = transmit_some(con, &budget);
         virtqueue_set_kicks(queue, true);
+    } while (taken && budget && virtqueue_has_more(queue));
+    if (!budget) {
+        virtio_notified(&con->virtio, TRANSMIT); /* go on after the others */
     }
-    watch_client(con, refused);
+    watch_client(con, !taken);
     virtqueue_notify(queue);
 }
 
@@ -138,7 +149,10 @@ static void receive(struct virtio_console *con, const uint8_t *data, size_t leng
     struct virtqueue *queue = &con->virtio.queues[RECEIVE];
     size_t done = 0;
     struct virtio_request *request;
-    while (done < length && (request = virtqueue_pop(queue))) {
+    /* As many buffers as the queue has: a driver that keeps adding ones without room gets no more.
+     */
+    for (unsigned left = queue->size; left && done < length && (request = virtqueue_pop(queue));
+         left--) {
         size_t written = virtio_request_write(request, 0, data + done, length - done);
         virtqueue_push(request, (uint32_t)written);
         done += written;

@@ -667,17 +667,3 @@ size_t virtio_request_write(const struct virtio_request *request, uint64_t offse
     }
     return done;
 }
-
-unsigned virtio_iov_skip(struct iovec **iov, unsigned count, uint64_t length)
-{
-    while (count > 0 && length >= (*iov)->iov_len) {
-        length -= (*iov)->iov_len;
-        (*iov)++;
-        count--;
-    }
-    if (count > 0) {
-        (*iov)->iov_base = (uint8_t *)(*iov)->iov_base + length;
-        (*iov)->iov_len -= (size_t)length;
-    }
-    return count;
-}

@@ -181,9 +181,6 @@ size_t virtio_request_read(const struct virtio_request *request, uint64_t offset
 size_t virtio_request_write(const struct virtio_request *request, uint64_t offset,
                             const void *buffer, size_t length);
 
-/* Leave out the first `length` bytes of `iov`, in place. Returns how many of `count` are left. */
-unsigned virtio_iov_skip(struct iovec **iov, unsigned count, uint64_t length);
-
 /* Give back the memory of a request that was not pushed: the device was reset. */
 void virtqueue_drop(struct virtio_request *request);
 

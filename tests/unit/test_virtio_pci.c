@@ -273,6 +273,8 @@ static void test_legacy_driver(void **state)
     port_put(rig, VIRTIO_PCI_STATUS, 1, 7);
     assert_int_equal(port_get(rig, VIRTIO_PCI_STATUS, 1), 7);
     assert_true(virtio_is_live(&rig->vdev->virtio));
+    port_put(rig, VIRTIO_PCI_GUEST_FEATURES, 4, 0); /* too late */
+    assert_int_equal(port_get(rig, VIRTIO_PCI_GUEST_FEATURES, 4), 1);
     d.desc = base;
     d.drv = base + 16 * QUEUE_MAX;
     d.dev = base + 0x1000; /* 64 entries: 1024 + 134 bytes, then the next page */
