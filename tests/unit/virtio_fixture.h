@@ -187,7 +187,7 @@ static UNUSED const struct iommu_ops fake_iommu_ops = {.translate = fake_transla
 struct rig {
     struct fixture f;
     struct iommu iommu;
-    struct vdev *vdev;
+    struct vdev *vdev; /* of rig_with(): only its virtio */
     unsigned slot;
     bool behind_iommu;
 };
@@ -228,14 +228,13 @@ static UNUSED void poke16(struct rig *rig, uint64_t address, uint16_t value)
     __atomic_store_n((uint16_t *)(void *)at(rig, address), value, __ATOMIC_RELEASE);
 }
 
-static UNUSED struct rig *rig_new(bool behind_iommu, const struct virtio_class *class,
-                                  const char *properties)
+static UNUSED struct rig *rig_with(const struct pci_device_type *type, bool behind_iommu,
+                                   const char *properties)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
     struct error err = {0};
     assert_non_null(rig);
     struct fixture *f = &rig->f;
-    vdev_class = *class;
     denied_page = 0;
     rig->behind_iommu = behind_iommu;
     rig->iommu.ops = &fake_iommu_ops;
@@ -249,7 +248,7 @@ static UNUSED struct rig *rig_new(bool behind_iommu, const struct virtio_class *
     struct pci_host_config config = fixture_config(f);
     config.iommu = behind_iommu ? &rig->iommu : NULL;
     assert_int_equal(pci_host_init(&f->host, &config, &err), 0);
-    rig->vdev = (struct vdev *)plug(f, &vdev_type, properties);
+    rig->vdev = (struct vdev *)plug(f, type, properties);
     pci_host_reset(&f->host);
     struct pci_device *pci = &rig->vdev->virtio.pci;
     pci_config_write(pci, PCI_BASE_ADDRESS_0, 4, LEGACY);
@@ -258,6 +257,14 @@ static UNUSED struct rig *rig_new(bool behind_iommu, const struct virtio_class *
     pci_config_write(pci, PCI_BASE_ADDRESS_5, 4, 0);
     set_command(f, pci, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
     return rig;
+}
+
+/* The same with the device above, of this class. */
+static UNUSED struct rig *rig_new(bool behind_iommu, const struct virtio_class *class,
+                                  const char *properties)
+{
+    vdev_class = *class;
+    return rig_with(&vdev_type, behind_iommu, properties);
 }
 
 static UNUSED void rig_free(struct rig *rig)
