@@ -6,6 +6,7 @@
 #include "devices/dma_engine.h"
 #include "devices/pci_testdev.h"
 #include "devices/pcie_ports.h"
+#include "devices/virtio/virtio_blk.h"
 #include "devices/virtio/virtio_console.h"
 #include "devices/virtio/virtio_rng.h"
 #include "devices/virtio/virtio_test.h"
@@ -13,9 +14,11 @@
 
 /* A device of your own: write devices/NAME.c, and add its type here. */
 const struct pci_device_type *const device_table[] = {
-    &dma_engine_type,      &pci_testdev_type,       &root_port_type,
-    &switch_upstream_type, &switch_downstream_type, &virtio_test_type,
-    &virtio_rng_type,      &virtio_console_type,    NULL,
+    &dma_engine_type,        &pci_testdev_type,
+    &root_port_type,         &switch_upstream_type,
+    &switch_downstream_type, &virtio_test_type,
+    &virtio_rng_type,        &virtio_console_type,
+    &virtio_blk_type,        NULL,
 };
 
 const struct pci_device_type *device_table_find(const char *name)

@@ -293,17 +293,29 @@ static int take_device(struct options *options, const char *value, struct error 
     return append_device(options, value, err);
 }
 
-static int take_dma_engine(struct options *options, const char *value, struct error *err)
+/* `--device` with this and then `value`. */
+static int take_shorthand(struct options *options, const char *start, const char *value,
+                          struct error *err)
 {
     char *text = NULL;
-    if (value == NULL) {
-        return take_device(options, "dma-engine", err);
-    }
-    if (asprintf(&text, "dma-engine,%s", value) < 0) {
+    if (asprintf(&text, "%s%s", start, value) < 0) {
         text = NULL;
     }
     text = keep_string(options, text);
     return text != NULL ? take_device(options, text, err) : out_of_memory(err);
+}
+
+static int take_dma_engine(struct options *options, const char *value, struct error *err)
+{
+    return value == NULL ? take_device(options, "dma-engine", err)
+                         : take_shorthand(options, "dma-engine,", value, err);
+}
+
+static int take_disk(struct options *options, const char *value, struct error *err)
+{
+    const char *file;
+    int ret = take_path(&file, "--disk", value, err);
+    return ret < 0 ? ret : take_shorthand(options, "virtio-blk,file=", value, err);
 }
 
 /* ---- the machine */
@@ -358,6 +370,8 @@ static const struct option_spec option_table[] = {
     {"smp", 0, NEEDS_ARGUMENT, "N", "number of vCPUs, 1 to 256 (default 1)", take_smp},
     {"dma-engine", 0, MAY_HAVE_ARGUMENT, "PROPS", "the same as --device dma-engine[,PROPS]",
      take_dma_engine},
+    {"disk", 0, NEEDS_ARGUMENT, "FILE[,PROPS]", "the same as --device virtio-blk,file=FILE[,PROPS]",
+     take_disk},
     {"device", 0, NEEDS_ARGUMENT, "NAME[,PROP=VALUE...]",
      "plug in a PCI device; may be repeated;\n--device help lists the devices, --device\nNAME,help "
      "the properties of one; a comma in a\nvalue is written twice",

@@ -103,6 +103,18 @@
       (const char *device, unsigned vq, const char *outcome), device, vq, outcome)                 \
     X(virtio_notify_config, "%s generation=%u",                                                    \
       (const char *device, unsigned generation), device, generation)                               \
+    X(virtio_blk_request,                                                                          \
+      "%s vq=%u id=%u type=%u sector=%" PRIu64 " out=%" PRIu64 " in=%" PRIu64,                     \
+      (const char *device, unsigned vq, unsigned id, unsigned type, uint64_t sector,               \
+       uint64_t out, uint64_t in), device, vq, id, type, sector, out, in)                          \
+    X(virtio_blk_done, "%s vq=%u id=%u status=%u",                                                 \
+      (const char *device, unsigned vq, unsigned id, unsigned status), device, vq, id, status)     \
+    X(virtio_blk_error, "%s type=%u sector=%" PRIu64 ": %s",                                       \
+      (const char *device, unsigned type, uint64_t sector, const char *reason),                    \
+      device, type, sector, reason)                                                                \
+    /* vmm/disk.c */                                                                               \
+    X(disk_open, "%s size=0x%" PRIx64 " aio=%s",                                                   \
+      (const char *file, uint64_t size, const char *aio), file, size, aio)                         \
     /* devices/dma_engine.c */                                                                     \
     X(dma_engine_read, "%s %s (0x%x) size=%u value=0x%" PRIx64,                                    \
       (const char *device, const char *reg, unsigned offset, unsigned size, uint64_t value),       \

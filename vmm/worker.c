@@ -24,16 +24,22 @@ int worker_init(struct worker *worker, const char *name, struct error *err)
     return ret;
 }
 
-int worker_start(struct worker *worker, struct error *err)
+int worker_create_thread(pthread_t *thread, void *(*run)(void *opaque), void *opaque)
 {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited; signals are for the main thread */
-    int ret = pthread_create(&worker->thread, NULL, worker_thread, worker);
+    int ret = pthread_create(thread, NULL, run, opaque);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -ret;
+}
+
+int worker_start(struct worker *worker, struct error *err)
+{
+    int ret = worker_create_thread(&worker->thread, worker_thread, worker);
     worker->running = ret == 0;
-    return ret ? error_set(err, -ret, "%s: no thread: %s", worker->name, strerror(ret)) : 0;
+    return ret ? error_set(err, ret, "%s: no thread: %s", worker->name, strerror(-ret)) : 0;
 }
 
 void worker_stop(struct worker *worker)

@@ -19,10 +19,13 @@ struct worker {
     bool has_loop, running;
 };
 
+/* Any thread that a device has: all signals are blocked in it. Negative errno. */
+int worker_create_thread(pthread_t *thread, void *(*run)(void *opaque), void *opaque);
+
 /* A loop without a thread. Negative errno; then nothing is left. */
 int worker_init(struct worker *worker, const char *name, struct error *err);
 
-/* Start the thread; all signals are blocked in it. Negative errno. */
+/* Start the thread. Negative errno. */
 int worker_start(struct worker *worker, struct error *err);
 
 /* End the thread after the handler that is running; nothing happens if there is none. Not to be

@@ -388,6 +388,8 @@ struct driver {
     struct chain chains[QUEUE_MAX];
     bool entry_taken[QUEUE_MAX]; /* split: descriptors */
     unsigned kicks, completed;
+    unsigned last_id; /* of those completed, and the length that came with it */
+    uint32_t last_length;
     uint64_t last; /* what makes the prepared chain available: this value there */
     uint16_t last_value;
 };
@@ -625,6 +627,8 @@ static UNUSED unsigned collect(struct driver *d, bool answered)
             }
         }
         d->completed++;
+        d->last_id = id;
+        d->last_length = length;
         count++;
     }
     return count;
