@@ -12,13 +12,27 @@
 #include "devices/virtio/virtio_test.h"
 #include "pci/pci_host.h"
 
+#ifdef MINIVMM_EXAMPLES /* only in the program minivmm-examples */
+#include "examples/adder.h"
+#include "examples/virtio_upper.h"
+#endif
+
 /* A device of your own: write devices/NAME.c, and add its type here. */
 const struct pci_device_type *const device_table[] = {
-    &dma_engine_type,        &pci_testdev_type,
-    &root_port_type,         &switch_upstream_type,
-    &switch_downstream_type, &virtio_test_type,
-    &virtio_rng_type,        &virtio_console_type,
-    &virtio_blk_type,        NULL,
+    &dma_engine_type,
+    &pci_testdev_type,
+    &root_port_type,
+    &switch_upstream_type,
+    &switch_downstream_type,
+    &virtio_test_type,
+    &virtio_rng_type,
+    &virtio_console_type,
+    &virtio_blk_type,
+#ifdef MINIVMM_EXAMPLES
+    &adder_type,
+    &virtio_upper_type,
+#endif
+    NULL,
 };
 
 const struct pci_device_type *device_table_find(const char *name)

@@ -136,6 +136,15 @@
       (const char *device, const char *reg, unsigned size), device, reg, size)                     \
     X(pci_testdev_write, "%s %s value=0x%" PRIx64,                                                 \
       (const char *device, const char *reg, uint64_t value), device, reg, value)                   \
+    /* examples/ */                                                                                \
+    X(adder_read, "%s %s size=%u value=0x%" PRIx64,                                                \
+      (const char *device, const char *reg, unsigned size, uint64_t value),                        \
+      device, reg, size, value)                                                                    \
+    X(adder_write, "%s %s size=%u value=0x%" PRIx64,                                               \
+      (const char *device, const char *reg, unsigned size, uint64_t value),                        \
+      device, reg, size, value)                                                                    \
+    X(virtio_upper_answer, "%s length=%" PRIu64 " written=%u",                                     \
+      (const char *device, uint64_t length, unsigned written), device, length, written)            \
     /* devices/serial.c */                                                                         \
     X(serial_read, "reg=%u value=0x%02x", (unsigned reg, unsigned value), reg, value)              \
     X(serial_write, "reg=%u value=0x%02x", (unsigned reg, unsigned value), reg, value)             \
