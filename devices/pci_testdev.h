@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The test device, which is also the device to copy: see devices/pci_testdev.c. */
+/* The test device: see devices/pci_testdev.c. */
 #ifndef DEVICES_PCI_TESTDEV_H
 #define DEVICES_PCI_TESTDEV_H
 
