@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A PCI function that does nothing of its own and has one of everything: a 64-bit memory BAR, an
- * I/O BAR, INTx, MSI with masking, MSI-X. Tests use what the DMA engine lacks. The file to copy when
- * you write a device of your own is examples/adder.c; look here for what that lacks.
+ * I/O BAR, INTx, MSI with masking, MSI-X. Tests use what the DMA engine lacks. The file to copy
+ * when you write a device of your own is examples/adder.c; look here for what that lacks.
  *
  * PCI 1234:11e9, class ff0000 (unassigned). Four registers of 32 bits, in BAR0 (memory, 4 KiB) and
  * at the same offsets in BAR2 (I/O, 16 bytes). Accesses are aligned and of 4 bytes; others, and

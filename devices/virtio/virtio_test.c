@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio-test: the smallest virtio device that uses all of the transport. (A smaller one, to copy, is
- * examples/virtio_upper.c.) Its driver is guest/drivers/virtio_test/.
+ * virtio-test: the smallest virtio device that uses all of the transport. (A smaller one, to copy,
+ * is examples/virtio_upper.c.) Its driver is guest/drivers/virtio_test/.
  *
  * Virtio id 21; PCI 1af4:1013, or 1af4:1055 without the legacy registers. One queue of 128 entries.
  * Feature bit 0, VIRTIO_TEST_F_CAN_PRINT: the device prints what it is sent.
