@@ -35,6 +35,60 @@ def console_command(append, options):
             " status=$?; cat said; rm -f keys said; exit $status")
 
 
+# A disk of 64 MiB in a file with holes.
+MAKE_DISK = "rm -f disk; truncate -s 64M disk;"
+
+
+def boots_check(result):
+    """Both boots came, the second one to its end."""
+    boots = re.findall(r"^boot: (\w+)", result.out, re.M)
+    yield "two boots", None if boots == ["first", "second"] else f"got {boots}"
+    bad = re.findall(r"virtio_(?:blk_)?error.*", result.err)
+    yield "no error of the device", None if not bad else f"got {bad[:3]}"
+
+
+def disk_command(append, options, words=""):
+    line = shlex.quote(f"{append} run=disk.sh {words}")
+    return (f"{MAKE_DISK} minivmm --kernel kernel --initrd initrd --append {line}"
+            f" --trace virtio_blk_error,virtio_error {options}")
+
+
+def killed_command(append, options):
+    """A guest that writes and flushes is killed; what it had flushed by then must be there."""
+    write, look = (shlex.quote(f"{append} run=disk_kill.sh {word}") for word in ("", "look"))
+    start = f"minivmm --kernel kernel --initrd initrd {options} --disk disk"
+    return (f"{MAKE_DISK} {start} --append {write} >said & pid=$!;"
+            " until grep -q '^flushed 25' said; do sleep 0.2; done; kill -9 $pid; wait $pid;"
+            " last=$(grep -c ^flushed said); echo killed after $last; rm said;"
+            f" {start} --append {look}\" flushed=$last\"")
+
+
+def disks(Case, architecture, append):
+    serial = "--disk disk,serial=minivmm\\ 42"
+    variants = [("", "", 1), ("-legacy", ",modern=off", 1),
+                ("-packed", ",legacy=off,packed=on,queues=4", 1), ("-threads", ",aio=threads", 1)]
+    found = [Case(f"disk{name}", command=disk_command(append, f"{serial}{options}"), check=boots_check,
+                  timeout=160)
+             for name, options, smp in variants]
+    found.append(Case("disk-killed", command=killed_command(append, ""), timeout=160,
+                      check=last_line_check("lost of")))
+    found.append(Case("disk-readonly", command="head -c 65536 /dev/zero >ro;"
+                      " printf 'read only 1' | dd of=ro conv=notrunc 2>/dev/null;"
+                      " minivmm --kernel kernel --initrd initrd --append "
+                      + shlex.quote(f"{append} run=disk_readonly.sh")
+                      + " --disk ro,readonly=on,logical-block-size=4096"))
+    if architecture == "arm64":
+        found.append(Case("disk-iommu", command=disk_command(append, f"--iommu {serial}"),
+                          check=boots_check, timeout=160))
+    return found
+
+
+def last_line_check(text):
+    def check(result):
+        yield f"looked: {text}", None if f"check: ok {text}" in result.out else "no such check"
+    return check
+
+
 def others(Case, architecture, append):
     """Devices with stock drivers."""
     variants = [("", ""), ("-legacy", ",modern=off"), ("-packed", ",legacy=off,packed=on")]
@@ -68,4 +122,5 @@ def cases(Case, architecture, append):
             ("virtio-test-iommu-packed", f"--iommu {base},packed=on", "packed"),
         ]
     return [Case(name, options, script="virtio_test.sh", append=words, check=counting_check)
-            for name, options, words in variants] + others(Case, architecture, append)
+            for name, options, words in variants] + others(Case, architecture, append) \
+        + disks(Case, architecture, append)
