@@ -63,7 +63,7 @@ static void uring_start(struct disk *disk)
     }
     io_uring_cq_eventfd_toggle(ring, true);
     /* The flag is seen before the owner looks. */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    __sync_synchronize();
 }
 
 static void uring_submit(struct disk *disk, struct disk_request *request)

@@ -370,8 +370,8 @@ static const struct option_spec option_table[] = {
     {"smp", 0, NEEDS_ARGUMENT, "N", "number of vCPUs, 1 to 256 (default 1)", take_smp},
     {"dma-engine", 0, MAY_HAVE_ARGUMENT, "PROPS", "the same as --device dma-engine[,PROPS]",
      take_dma_engine},
-    {"disk", 0, NEEDS_ARGUMENT, "FILE[,PROPS]", "the same as --device virtio-blk,file=FILE[,PROPS]",
-     take_disk},
+    {"disk", 0, NEEDS_ARGUMENT, "FILE[,PROPS]",
+     "the same as --device\nvirtio-blk,file=FILE[,PROPS]", take_disk},
     {"device", 0, NEEDS_ARGUMENT, "NAME[,PROP=VALUE...]",
      "plug in a PCI device; may be repeated;\n--device help lists the devices, --device\nNAME,help "
      "the properties of one; a comma in a\nvalue is written twice",

@@ -2,7 +2,11 @@
 /* The table of devices: each is complete and can be created, and the help shows all there is. */
 #include "pci_fixture.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "devices/device_table.h"
+#include "devices/virtio/virtio_blk.h"
 
 static void test_find(void **state)
 {
@@ -31,6 +35,31 @@ static void test_entries_are_complete(void **state)
     }
 }
 
+static char disk_path[] = "/tmp/minivmm-table-XXXXXX";
+
+static int make_disk(void **state)
+{
+    (void)state;
+    int fd = mkstemp(disk_path);
+    int ret = fd < 0 || ftruncate(fd, 4096) < 0;
+    close(fd);
+    return ret;
+}
+
+static int remove_disk(void **state)
+{
+    (void)state;
+    return unlink(disk_path);
+}
+
+/* What a device cannot do without. */
+static const char *necessary(const struct pci_device_type *type)
+{
+    static char text[64];
+    snprintf(text, sizeof(text), "file=%s", disk_path);
+    return type == &virtio_blk_type ? text : "";
+}
+
 /* Every device twice, in the one topology where each has its place. */
 static void test_each_can_be_created(void **state)
 {
@@ -38,7 +67,7 @@ static void test_each_can_be_created(void **state)
     plug(f, &root_port_type, "id=rp");
     plug(f, &switch_upstream_type, "id=up,bus=rp");
     for (const struct pci_device_type *const *type = device_table; *type; type++) {
-        const char *where = *type == &switch_downstream_type ? "bus=up" : "";
+        const char *where = *type == &switch_downstream_type ? "bus=up" : necessary(*type);
         if (*type == &switch_upstream_type) {
             plug(f, &root_port_type, "id=rp2");
             where = "bus=rp2";
@@ -116,5 +145,5 @@ int main(void)
         cmocka_unit_test(test_list),
         cmocka_unit_test(test_help),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_disk, remove_disk);
 }

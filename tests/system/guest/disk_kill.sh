@@ -5,8 +5,7 @@ DISK=/dev/vda
 modprobe ext4
 mkdir -p /mnt
 if ! grep -q look /proc/cmdline; then
-    mke2fs -q -t ext4 $DISK
-    mount -t ext4 $DISK /mnt
+    /sbin/mke2fs -q -t ext4 $DISK && mount -t ext4 $DISK /mnt || exit
     for i in $(seq 5000); do
         dd if=/dev/urandom of=/mnt/part bs=1024 count=$((1 + i % 37)) 2>/dev/null
         mv /mnt/part /mnt/file$i
@@ -23,5 +22,5 @@ for i in $(seq "$last"); do
 done
 equal "lost of $last" $bad 0
 succeeds "umount" umount /mnt
-succeeds "fsck" e2fsck -fn $DISK
+succeeds "fsck" /sbin/e2fsck -fn $DISK
 finish
