@@ -179,7 +179,7 @@ static int run_chunk(struct dma_engine *engine, const struct job *job, struct dm
 }
 
 /* The whole copy, on the thread that the job belongs to. No lock is held. */
-static struct outcome run_job(struct dma_engine *engine, const struct job *job)
+static struct outcome run_chunks(struct dma_engine *engine, const struct job *job)
 {
     struct dma_copy copy;
     int ret = dma_copy_begin(&copy, &engine->pci.dma, job->source, job->destination, job->length);
@@ -190,6 +190,17 @@ static struct outcome run_job(struct dma_engine *engine, const struct job *job)
         ret = run_chunk(engine, job, &copy);
     } while (ret > 0);
     return (struct outcome){.dma_error = ret, .fault_addr = ret < 0 ? copy.fault.raw : 0};
+}
+
+static struct outcome run_job(struct dma_engine *engine, const struct job *job)
+{
+    uint64_t begin = trace_begin(TRACE_ID_dma_engine_copy);
+    struct outcome outcome = run_chunks(engine, job);
+    if (begin) {
+        trace_end(&(struct trace_span){TRACE_ID_dma_engine_copy, begin, NULL, engine->pci.name},
+                  "length=0x%x error=%d", job->length, outcome.dma_error);
+    }
+    return outcome;
 }
 
 /*

@@ -42,6 +42,7 @@ void pci_device_free(struct pci_device *device)
 {
     pci_msi_destroy(device);
     pci_msix_destroy(device);
+    trace_remove_device(&device->trace);
     pthread_mutex_destroy(&device->lock);
     free(device->config);
     free(device);

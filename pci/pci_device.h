@@ -31,6 +31,7 @@
 #include "vmm/error.h"
 #include "vmm/irq.h"
 #include "vmm/property.h"
+#include "vmm/trace.h"
 
 struct pci_bus;
 struct pci_device;
@@ -107,6 +108,7 @@ struct pci_device {
     const struct pci_device_type *type;
     const char *id; /* id= property, or NULL */
     char name[32];  /* for traces and errors: the id, or the type's name with its slot */
+    struct trace_device trace; /* what it is called in --trace 'GLOB@DEVICE' */
     struct pci_host *host;
     struct pci_bus *bus;     /* the bus it is on */
     uint8_t devfn;           /* device << 3 | function */

@@ -246,6 +246,12 @@ static void set_name(struct pci_device *device)
         snprintf(device->name, sizeof(device->name), "%.15s@%.7s:%02x.%x", device->type->name,
                  bus_label(device->bus), device->devfn >> 3, device->devfn & 7);
     }
+    device->trace = (struct trace_device){.name = device->name, .type = device->type->name};
+    if (!device->bus->parent) { /* other buses have no number yet */
+        snprintf(device->trace.place, sizeof(device->trace.place), "00:%02x.%x", device->devfn >> 3,
+                 device->devfn & 7);
+    }
+    trace_add_device(&device->trace);
 }
 
 static int append_device(struct pci_host *host, struct pci_device *device)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "devices/device_table.h"
+#include "vmm/exit_stats.h"
 #include "vmm/machine.h"
 #include "vmm/trace.h"
 #include "vmm/vcpu.h"
@@ -186,6 +187,9 @@ static int main_run(const struct options *options)
     static struct machine machine; /* zeroed, so that machine_destroy() knows what was built */
     struct error err = {""};
     machine.options = options;
+    if (options->stats) {
+        exit_stats_start();
+    }
     if (set_machine_properties(&machine, &err) < 0) {
         fprintf(stderr, "minivmm: %s\n", err.text);
         return STATUS_ERROR; /* nothing is there yet that could be destroyed */
@@ -193,6 +197,7 @@ static int main_run(const struct options *options)
     int ended_by = run_machine(&machine, &err);
     int signal_number = atomic_load(&machine.vm.request_signal);
     vm_stop_vcpus(&machine.vm);
+    exit_stats_finish();
     machine_destroy(&machine);
     vm_destroy(&machine.vm);
     trace_finish();
@@ -235,6 +240,7 @@ static int main_machine_help(void)
 
 static int start_tracing(const struct options *options, struct error *err)
 {
+    trace_set_format(options->trace_json ? TRACE_JSON : TRACE_TEXT);
     int ret = options->trace_file ? trace_set_file(options->trace_file, err) : 0;
     if (ret == 0 && options->trace) {
         ret = trace_enable(options->trace, true, err);
@@ -255,6 +261,7 @@ static int act(const struct options *options, struct error *err)
         return main_machine_help();
     case OPTIONS_TRACE_HELP:
         trace_list(stdout);
+        trace_print_syntax(stdout);
         return 0;
     case OPTIONS_DEVICE_HELP:
         return main_device_help(options->help_device, err);

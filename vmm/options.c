@@ -165,6 +165,23 @@ static int take_trace_file(struct options *options, const char *value, struct er
     return take_path(&options->trace_file, "--trace-file", value, err);
 }
 
+static int take_trace_format(struct options *options, const char *value, struct error *err)
+{
+    if (strcmp(value, "text") != 0 && strcmp(value, "json") != 0) {
+        return error_set(err, -EINVAL, "--trace-format %s: expected text or json", value);
+    }
+    options->trace_format = value;
+    return 0;
+}
+
+static int take_stats(struct options *options, const char *value, struct error *err)
+{
+    (void)value;
+    (void)err;
+    options->stats = true;
+    return 0;
+}
+
 static int take_help(struct options *options, const char *value, struct error *err)
 {
     (void)value;
@@ -352,6 +369,11 @@ static int take_machine(struct options *options, const char *value, struct error
     return rc;
 }
 
+static int take_dump_machine(struct options *options, const char *value, struct error *err)
+{
+    return take_path(&options->dump_machine, "--dump-machine", value, err);
+}
+
 static int take_dump_dtb(struct options *options, const char *value, struct error *err)
 {
     return take_path(&options->dump_dtb, "--dump-dtb", value, err);
@@ -384,11 +406,18 @@ static const struct option_spec option_table[] = {
     {"hugetlb", 0, NO_ARGUMENT, NULL, "guest RAM from the reserved huge pages", take_hugetlb},
     {"no-reboot", 0, NO_ARGUMENT, NULL, "end when the guest reboots", take_no_reboot},
     {"trace", 0, NEEDS_ARGUMENT, "GLOB[,GLOB...]",
-     "print the events whose names match, from left to\nright, '-GLOB' taking events out again; "
-     "may "
-     "be\nrepeated; --trace help lists the events",
+     "print the events whose names match, from left to\nright, '-GLOB' taking events out again;\n"
+     "GLOB@DEVICE: of one device; may be repeated;\n--trace help explains, and lists the events",
      take_trace},
     {"trace-file", 0, NEEDS_ARGUMENT, "FILE", "print them to FILE, not to stderr", take_trace_file},
+    {"trace-format", 0, NEEDS_ARGUMENT, "text|json",
+     "json: a timeline for ui.perfetto.dev (default\ntext, or json if FILE ends in .json)",
+     take_trace_format},
+    {"stats", 0, NO_ARGUMENT, NULL, "at the end, say what the guest's exits were for", take_stats},
+    {"dump-machine", 0, NEEDS_ARGUMENT, "FILE",
+     "draw the machine and end: FILE.dot, FILE.json,\nFILE.txt, or - for text to stdout; needs no\n"
+     "kernel and no KVM",
+     take_dump_machine},
     {"dump-dtb", 0, NEEDS_ARGUMENT, "FILE", "arm64: write the device tree to FILE and end",
      take_dump_dtb},
     {"help", 'h', NO_ARGUMENT, NULL, "this text", take_help},
@@ -528,6 +557,26 @@ static int parse_one(struct options *options, char **argv, struct error *err)
     return rc < 0 ? rc : used;
 }
 
+static bool ends_in(const char *text, const char *end)
+{
+    return strlen(text) >= strlen(end) && strcmp(text + strlen(text) - strlen(end), end) == 0;
+}
+
+/* Which form the trace has follows from two options, in whatever order they stand. */
+static int settle_trace_format(struct options *options, struct error *err)
+{
+    const char *file = options->trace_file;
+    const char *format = options->trace_format;
+    if (format == NULL) {
+        format = file != NULL && ends_in(file, ".json") ? "json" : "text";
+    }
+    options->trace_json = strcmp(format, "json") == 0;
+    if (options->trace_json && file == NULL) {
+        return error_set(err, -EINVAL, "--trace-format json: needs a --trace-file FILE");
+    }
+    return 0;
+}
+
 int options_parse(struct options *options, int argc, char **argv, struct error *err)
 {
     *options = (struct options){.action = OPTIONS_RUN, .memory = DEFAULT_MEMORY, .smp = 1};
@@ -538,7 +587,12 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
         }
         i += used;
     }
-    if (options->action == OPTIONS_RUN && options->kernel == NULL) {
+    int ret = options->action == OPTIONS_RUN ? settle_trace_format(options, err) : 0;
+    if (ret < 0) {
+        return ret;
+    }
+    if (options->action == OPTIONS_RUN && options->kernel == NULL &&
+        options->dump_machine == NULL) {
         return error_set(err, -EINVAL, "--kernel FILE is missing (--help explains)");
     }
     return 0;

@@ -47,8 +47,12 @@ struct options {
     bool no_reboot;
     const char *trace; /* globs; several are joined by a comma */
     const char *trace_file;
-    const char *dump_dtb; /* file to write the device tree to, instead of running; NULL: run */
-    const char *iommu;    /* its kind, "auto" for the machine's own; NULL: none */
+    const char *trace_format; /* "text" or "json"; NULL: as the file's name says */
+    bool trace_json;          /* what follows from the two */
+    bool stats;
+    const char *dump_machine; /* file to draw the machine into, instead of running; NULL: run */
+    const char *dump_dtb;     /* file to write the device tree to, instead of running; NULL: run */
+    const char *iommu;        /* its kind, "auto" for the machine's own; NULL: none */
     struct device_option machine;
     struct device_option *devices;
     size_t device_count;

@@ -265,6 +265,14 @@
       file, protocol, entry, cmdline)                                                              \
     X(x86_reset_msr_refused, "vcpu=%u msr=0x%x value=0x%" PRIx64,                                  \
       (unsigned vcpu, unsigned msr, uint64_t value), vcpu, msr, value)
+
+/*
+ * Spans: X(name). They are chosen like events and have no line of text; --trace-format json shows
+ * when they began and how long they took. Of exits it shows vcpu_exit in that way.
+ */
+#define TRACE_SPANS(X)                                                                             \
+    X(dma_engine_copy) /* devices/dma_engine.c: on the vCPU or the engine's thread */              \
+    X(virtio_serve)    /* devices/virtio/virtqueue.c: what a notification caused */
 /* clang-format on */
 
 #endif

@@ -260,6 +260,83 @@ static void crash_run_failed(struct vcpu *vcpu, int code)
 
 /* ---- the loop */
 
+/* What the guest's exit asks for, by its reason. */
+__attribute__((always_inline)) static inline void handle_exit(struct vcpu *vcpu,
+                                                              struct kvm_run *run, uint32_t reason)
+{
+    switch (reason) {
+    case KVM_EXIT_IO: /* port I/O: x86 only */
+        handle_io(vcpu, run);
+        break;
+    case KVM_EXIT_MMIO: /* a load or store outside RAM */
+        handle_mmio(vcpu, run);
+        break;
+    case KVM_EXIT_IRQ_WINDOW_OPEN: /* asked for by nobody here; harmless */
+    case KVM_EXIT_INTR:
+        break;
+    case KVM_EXIT_SYSTEM_EVENT: /* PSCI */
+        handle_system_event(vcpu);
+        break;
+    case KVM_EXIT_SHUTDOWN: /* x86: triple fault */
+        vcpu_crash(vcpu, "KVM_EXIT_SHUTDOWN: the guest's CPU shut down (triple fault)");
+        break;
+    case KVM_EXIT_INTERNAL_ERROR:
+        crash_internal_error(vcpu);
+        break;
+    case KVM_EXIT_FAIL_ENTRY:
+        crash_fail_entry(vcpu);
+        break;
+    default:
+        if (!arch_vcpu_handle_exit(vcpu)) {
+            crash_unknown(vcpu);
+        }
+        break;
+    }
+}
+
+/* Who answered the exit that was just handled; NULL: it was no access. */
+static const struct bus_range *answering_range(const struct vcpu *vcpu, uint32_t reason)
+{
+    return reason == KVM_EXIT_MMIO ? vcpu->mmio.last
+           : reason == KVM_EXIT_IO ? vcpu->pio.last
+                                   : NULL;
+}
+
+/* What a timeline says of an exit, besides its reason. */
+static void describe_exit(const struct kvm_run *run, char *text, size_t size)
+{
+    if (run->exit_reason == KVM_EXIT_MMIO) {
+        snprintf(text, size, "%s addr=0x%llx size=%u", run->mmio.is_write ? "write" : "read",
+                 run->mmio.phys_addr, run->mmio.len);
+    } else if (run->exit_reason == KVM_EXIT_IO) {
+        snprintf(text, size, "%s port=0x%x size=%u count=%u",
+                 run->io.direction == KVM_EXIT_IO_OUT ? "write" : "read", run->io.port,
+                 run->io.size, run->io.count);
+    } else {
+        snprintf(text, size, "reason=%u", run->exit_reason);
+    }
+}
+
+/* The same exit, when somebody wants to know of it and how long it took: a trace, --stats. */
+__attribute__((noinline, cold)) static void
+handle_watched_exit(struct vcpu *vcpu, struct kvm_run *run, uint32_t reason)
+{
+    char text[96];
+    uint64_t begin = trace_clock_ns();
+    trace_emit(TRACE_ID_vcpu_exit, "reason=%u", reason);
+    describe_exit(run, text, sizeof(text));
+    handle_exit(vcpu, run, reason);
+    const struct bus_range *range = answering_range(vcpu, reason);
+    if (vcpu->stats) {
+        exit_stats_count(vcpu->stats, reason, range, trace_clock_ns() - begin);
+    }
+    const struct trace_span span = {.id = TRACE_ID_vcpu_exit,
+                                    .begin_ns = begin,
+                                    .name = vcpu_exit_name(reason),
+                                    .device = range ? range->name : NULL};
+    trace_end(&span, "%s", text);
+}
+
 /* Run guest code until the machine stops. */
 static void vcpu_run(struct vcpu *vcpu)
 {
@@ -275,34 +352,11 @@ static void vcpu_run(struct vcpu *vcpu)
             continue;
         }
         uint32_t reason = run->exit_reason;
-        trace_vcpu_exit(reason);
-        switch (reason) {
-        case KVM_EXIT_IO: /* port I/O: x86 only */
-            handle_io(vcpu, run);
-            break;
-        case KVM_EXIT_MMIO: /* a load or store outside RAM */
-            handle_mmio(vcpu, run);
-            break;
-        case KVM_EXIT_IRQ_WINDOW_OPEN: /* asked for by nobody here; harmless */
-        case KVM_EXIT_INTR:
-            break;
-        case KVM_EXIT_SYSTEM_EVENT: /* PSCI */
-            handle_system_event(vcpu);
-            break;
-        case KVM_EXIT_SHUTDOWN: /* x86: triple fault */
-            vcpu_crash(vcpu, "KVM_EXIT_SHUTDOWN: the guest's CPU shut down (triple fault)");
-            break;
-        case KVM_EXIT_INTERNAL_ERROR:
-            crash_internal_error(vcpu);
-            break;
-        case KVM_EXIT_FAIL_ENTRY:
-            crash_fail_entry(vcpu);
-            break;
-        default:
-            if (!arch_vcpu_handle_exit(vcpu)) {
-                crash_unknown(vcpu);
-            }
-            break;
+        STAP_PROBEV(minivmm, vcpu_exit, reason);
+        if (__builtin_expect(trace_on[TRACE_ID_vcpu_exit], 0)) {
+            handle_watched_exit(vcpu, run, reason);
+        } else {
+            handle_exit(vcpu, run, reason);
         }
     }
 }
@@ -367,6 +421,7 @@ int vcpu_create(struct vm *vm, unsigned index, struct vcpu **out, struct error *
     vcpu->vm = vm;
     vcpu->index = index;
     vcpu->fd = -1;
+    vcpu->stats = exit_stats_of_vcpu(index);
     bus_cursor_init(&vcpu->mmio, &vm->mmio);
     bus_cursor_init(&vcpu->pio, &vm->pio);
     int ret = open_vcpu(vcpu, err);

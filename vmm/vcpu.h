@@ -12,6 +12,7 @@
 
 #include "vmm/arch.h"
 #include "vmm/bus.h"
+#include "vmm/exit_stats.h"
 #include "vmm/vm.h"
 
 struct vcpu {
@@ -23,6 +24,7 @@ struct vcpu {
     bool thread_started;
     struct bus_cursor mmio; /* this thread's own */
     struct bus_cursor pio;
+    struct exit_stats *stats; /* of this vCPU, with --stats; else NULL */
     struct arch_vcpu arch; /* vmm/<arch>/arch_types.h */
 };
 

@@ -550,12 +550,17 @@ static void on_kick(void *opaque, uint32_t events)
     uint64_t count;
     (void)events;
     (void)!read(queue->kick.fd, &count, sizeof(count));
+    uint64_t begin = trace_begin(TRACE_ID_virtio_serve);
     pthread_mutex_lock(&virtio->pci.lock);
     if (queue->enabled && virtio_is_live(virtio)) {
         trace_virtio_queue_notify(virtio->pci.name, queue->index);
         virtio->class->kicked(virtio, queue);
     }
     pthread_mutex_unlock(&virtio->pci.lock);
+    if (begin) {
+        trace_end(&(struct trace_span){TRACE_ID_virtio_serve, begin, NULL, virtio->pci.name},
+                  "vq=%u", queue->index);
+    }
 }
 
 /* ---- life */

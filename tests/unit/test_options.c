@@ -155,6 +155,40 @@ static void memory_sizes(void **state)
     ASSERT_REFUSED("--memory 4K: not a multiple of 1M", "-m", "4K");
 }
 
+static void the_form_of_a_trace(void **state)
+{
+    (void)state;
+    struct options options;
+    struct error err;
+    ASSERT_PARSES("--kernel=k", "--trace-file=a.txt");
+    assert_false(options.trace_json);
+    options_destroy(&options);
+    ASSERT_PARSES("--kernel=k", "--trace-file=a.json");
+    assert_true(options.trace_json);
+    options_destroy(&options);
+    ASSERT_PARSES("--kernel=k", "--trace-format=text", "--trace-file=a.json");
+    assert_false(options.trace_json);
+    options_destroy(&options);
+    ASSERT_PARSES("--kernel=k", "--trace-format=json", "--trace-file=a");
+    assert_true(options.trace_json);
+    options_destroy(&options);
+    ASSERT_REFUSED("--trace-format json: needs a --trace-file FILE", "--kernel=k",
+                   "--trace-format=json");
+    ASSERT_REFUSED("--trace-format xml: expected text or json", "--trace-format", "xml");
+}
+
+static void drawing_the_machine_needs_no_kernel(void **state)
+{
+    (void)state;
+    struct options options;
+    struct error err;
+    ASSERT_PARSES("--dump-machine", "-", "--stats");
+    assert_string_equal(options.dump_machine, "-");
+    assert_true(options.stats);
+    options_destroy(&options);
+    ASSERT_REFUSED("--dump-machine: the file name is empty", "--dump-machine=");
+}
+
 static void vcpu_counts(void **state)
 {
     (void)state;
@@ -314,6 +348,9 @@ static void help_text(void **state)
         "  --no-reboot ",
         "  --trace GLOB[,GLOB...] ",
         "  --trace-file FILE ",
+        "  --trace-format text|json ",
+        "  --stats ",
+        "  --dump-machine FILE ",
         "  -h, --help ",
         "  --version ",
     };
@@ -340,6 +377,8 @@ int main(void)
         cmocka_unit_test(both_forms_of_every_option),
         cmocka_unit_test(repeated_options),
         cmocka_unit_test(memory_sizes),
+        cmocka_unit_test(the_form_of_a_trace),
+        cmocka_unit_test(drawing_the_machine_needs_no_kernel),
         cmocka_unit_test(vcpu_counts),
         cmocka_unit_test(devices_keep_their_order_and_properties),
         cmocka_unit_test(bad_devices),

@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <regex.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -396,6 +397,7 @@ static int live_and_die(const char *way, const char *path)
     if (strcmp(way, "ignored-hup") == 0) {
         signal(SIGHUP, SIG_IGN);
     }
+    trace_set_format(getenv("TRACE_FORMAT") ? TRACE_JSON : TRACE_TEXT);
     if (trace_set_file(path, NULL) < 0 || trace_enable("irq_level", true, NULL) < 0) {
         return 1;
     }
@@ -444,6 +446,247 @@ static void no_line_is_lost_when_the_process_dies(void **state)
     }
 }
 
+/* ---- one device's events */
+
+static void emit_of_devices(void)
+{
+    trace_pci_reset("disk0", "flr");
+    trace_pci_reset("dma-engine@00:04.0", "flr");
+    trace_mmio_read("disk0 bar4", 0x1000, 4, 1);
+    trace_mmio_read("dma-engine@00:04.0 bar0", 0x2000, 4, 1);
+    trace_irq_level(1, 1);
+}
+
+/* Which of those lines `globs` lets through, by the letters of "abcde". */
+static void assert_lines(const char *globs, const char *expected)
+{
+    static const char *const lines[] = {" pci_reset disk0 ", " pci_reset dma-engine@00:04.0 ",
+                                        " mmio_read disk0 bar4 ",
+                                        " mmio_read dma-engine@00:04.0 bar0 ", " irq_level "};
+    char found[8] = "";
+    assert_int_equal(trace_enable("*", false, NULL), 0);
+    assert_int_equal(trace_enable(globs, true, NULL), 0);
+    with_stderr_in_file(emit_of_devices);
+    char *text = read_file(trace_path);
+    for (size_t i = 0; i < 5; i++) {
+        if (strstr(text, lines[i]) != NULL) {
+            found[strlen(found)] = (char)('a' + i);
+        }
+    }
+    free(text);
+    assert_string_equal(found, expected);
+}
+
+static void events_of_one_device(void **state)
+{
+    (void)state;
+    static struct trace_device disk = {"disk0", "virtio-blk", "00:05.0", NULL};
+    static struct trace_device engine = {"dma-engine@00:04.0", "dma-engine", "00:04.0", NULL};
+    trace_add_device(&disk);
+    trace_add_device(&engine);
+    assert_lines("*@disk0", "ac");
+    assert_lines("*@virtio-blk", "ac");
+    assert_lines("*@00:05.0", "ac");
+    assert_lines("*@dma-engine", "bd");
+    assert_lines("*@00:0?.0", "abcd");
+    assert_lines("*@disk0 bar4", "c");
+    assert_lines("*@disk0 bar5", "");
+    assert_lines("*@disk", "");
+    assert_lines("mmio_*@disk0,irq_level", "ce");
+    assert_lines("*,-*@disk0", "bde");
+    assert_lines("*,-*@disk0,mmio_read@disk0", "bcde");
+    assert_lines("*@disk0,-*", "");
+    assert_lines("-*@disk0,*", "abcde");
+    trace_remove_device(&disk);
+    assert_lines("*@virtio-blk", "");
+    assert_lines("*@disk0", "ac");
+    trace_remove_device(&engine);
+    trace_remove_device(&engine);
+}
+
+static void bad_devices_are_named(void **state)
+{
+    (void)state;
+    struct error err = {""};
+    assert_int_equal(trace_enable("irq_level@disk0", true, &err), -ENOENT);
+    assert_string_equal(err.text, "--trace: no event matches 'irq_level' and names a device "
+                                  "(--trace help lists them)");
+    assert_int_equal(trace_enable("mmio_*@", true, &err), -EINVAL);
+    assert_string_equal(err.text, "--trace: 'mmio_*@' names no device");
+}
+
+static void list_shows_devices(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t length = 0;
+    assert_int_equal(trace_enable("mmio_read@a,-mmio_read@b,mmio_read@a", true, NULL), 0);
+    FILE *out = open_memstream(&text, &length);
+    trace_list(out);
+    fclose(out);
+    assert_matches(text, "(^|\n)mmio_read +off but -@b @a\n");
+    assert_matches(text, "(^|\n)dma_engine_copy +off \\(in --trace-format json\\)\n");
+    free(text);
+}
+
+static void emit_a_level(void)
+{
+    trace_irq_level(1, 1);
+}
+
+/* Somebody who watches an event wants no lines of it. */
+static void watched_events_give_no_lines(void **state)
+{
+    (void)state;
+    trace_watch(TRACE_ID_irq_level, true);
+    assert_true(trace_on[TRACE_ID_irq_level]);
+    with_stderr_in_file(emit_a_level);
+    char *text = read_file(trace_path);
+    assert_string_equal(text, "");
+    free(text);
+    assert_int_equal(trace_enable("irq_level", true, NULL), 0);
+    assert_int_equal(trace_enable("irq_level", false, NULL), 0);
+    assert_true(trace_on[TRACE_ID_irq_level]);
+    trace_watch(TRACE_ID_irq_level, false);
+    assert_false(trace_on[TRACE_ID_irq_level]);
+}
+
+static atomic_bool threads_leave;
+
+static void *emit_until_told(void *opaque)
+{
+    (void)opaque;
+    while (!atomic_load(&threads_leave)) {
+        emit_of_devices();
+        uint64_t begin = trace_begin(TRACE_ID_dma_engine_copy);
+        if (begin) {
+            trace_end(&(struct trace_span){TRACE_ID_dma_engine_copy, begin, NULL, "disk0"}, "x");
+        }
+    }
+    return NULL;
+}
+
+/* What a monitor does while vCPUs run. The file remains one of whole items. */
+static void choosing_while_threads_trace(void **state)
+{
+    (void)state;
+    pthread_t threads[2];
+    atomic_store(&threads_leave, false);
+    trace_set_format(TRACE_JSON);
+    assert_int_equal(trace_set_file(trace_path, NULL), 0);
+    trace_set_format(TRACE_TEXT);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, emit_until_told, NULL), 0);
+    }
+    for (unsigned i = 0; i < 300; i++) {
+        assert_int_equal(trace_enable("*@disk0", i % 2, NULL), 0);
+        assert_int_equal(trace_enable("irq_level,mmio_*,-mmio_*@disk?", true, NULL), 0);
+        assert_int_equal(trace_enable("*", i % 3, NULL), 0);
+    }
+    atomic_store(&threads_leave, true);
+    for (size_t i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    trace_finish();
+    char *text = read_file(trace_path);
+    assert_matches(text, "^\\[\n\\{.*\\}\n\\]\n$");
+    free(text);
+}
+
+/* ---- the timeline */
+
+/* Fails with what Python's parser says if the file is no JSON; skipped where there is no Python. */
+static void assert_json(const char *check)
+{
+    char command[1024];
+    if (system("python3 -c '' 2>/dev/null") != 0) {
+        print_message("no python3: the JSON is not parsed\n");
+        return;
+    }
+    snprintf(command, sizeof(command), "python3 -c \"import json; t = json.load(open('%s')); %s\"",
+             trace_path, check);
+    assert_int_equal(system(command), 0);
+}
+
+static void emit_work(void)
+{
+    trace_name_thread("worker \"1\"");
+    uint64_t outer = trace_begin(TRACE_ID_virtio_serve);
+    uint64_t inner = trace_begin(TRACE_ID_dma_engine_copy);
+    trace_vm_request("a \"quoted\" \\ back\nslash \x01 \xff \xc3\xa9");
+    trace_end(&(struct trace_span){TRACE_ID_dma_engine_copy, inner, "a copy", "disk0"}, "n=%d", 1);
+    trace_end(&(struct trace_span){TRACE_ID_virtio_serve, outer, NULL, NULL}, "vq=0");
+    trace_vcpu_exit(6); /* comes as a span */
+}
+
+static void *emit_work_in_a_thread(void *opaque)
+{
+    emit_work();
+    return opaque;
+}
+
+static void json_has_spans_instants_and_names(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    assert_int_equal(trace_enable("*", true, NULL), 0);
+    trace_set_format(TRACE_JSON);
+    assert_int_equal(trace_set_file(trace_path, NULL), 0);
+    trace_set_format(TRACE_TEXT);
+    assert_int_equal(pthread_create(&thread, NULL, emit_work_in_a_thread, NULL), 0);
+    pthread_join(thread, NULL);
+    trace_finish();
+    assert_json("process, thread, request, copy, serve = t;"
+                "assert process['args']['name'] == 'minivmm' and process['ph'] == 'M';"
+                "assert thread['args']['name'] == 'worker ' + chr(34) + '1' + chr(34);"
+                "assert request['ph'] == 'i' and request['s'] == 't';"
+                "assert request['args']['text'] == 'a ' + chr(34) + 'quoted' + chr(34) + ' ' +"
+                " chr(92) + ' back' + chr(10) + 'slash ' + chr(1) + ' ' + chr(0xfffd) + ' ' +"
+                " chr(0xe9);");
+    assert_json("_, thread, request, copy, serve = t;"
+                "assert copy['ph'] == serve['ph'] == 'X';"
+                "assert copy['name'] == 'a copy' and serve['name'] == 'virtio_serve';"
+                "assert copy['args'] == dict(device='disk0', text='n=1');"
+                "assert serve['ts'] <= copy['ts'] <= request['ts'];"
+                "assert request['ts'] <= copy['ts'] + copy['dur'];"
+                "assert copy['ts'] + copy['dur'] <= serve['ts'] + serve['dur'];"
+                "assert thread['tid'] == copy['tid'] == serve['tid'] == request['tid']");
+}
+
+/* The longest text there is, every byte of which needs escaping. */
+static void json_lines_are_cut_whole(void **state)
+{
+    (void)state;
+    char *longest = malloc(5000);
+    memset(longest, 1, 4999);
+    longest[4999] = '\0';
+    assert_int_equal(trace_enable("*", true, NULL), 0);
+    trace_set_format(TRACE_JSON);
+    assert_int_equal(trace_set_file(trace_path, NULL), 0);
+    trace_set_format(TRACE_TEXT);
+    trace_vm_request(longest);
+    trace_pci_reset(longest, "flr");
+    trace_finish();
+    assert_json("assert len(t) == 4");
+    free(longest);
+}
+
+static void json_is_closed_when_the_process_dies(void **state)
+{
+    (void)state;
+    static const char *const ways[] = {"exit", "fault", "thread-fault", "abort", "term"};
+    skip_if_emulated();
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        setenv("TRACE_FORMAT", "json", 1);
+        status_after(ways[i]);
+        unsetenv("TRACE_FORMAT");
+        char *text = read_file(trace_path);
+        assert_matches(text, "gsi=2 level=1\"\\}\\}\n\\]\n$");
+        free(text);
+        assert_json("assert len(t) == 4");
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3) {
@@ -463,6 +706,14 @@ int main(int argc, char **argv)
         TRACE_TEST(file_that_cannot_be_opened),
         TRACE_TEST(lost_lines_are_told_once),
         TRACE_TEST(no_line_is_lost_when_the_process_dies),
+        TRACE_TEST(events_of_one_device),
+        TRACE_TEST(bad_devices_are_named),
+        TRACE_TEST(list_shows_devices),
+        TRACE_TEST(watched_events_give_no_lines),
+        TRACE_TEST(choosing_while_threads_trace),
+        TRACE_TEST(json_has_spans_instants_and_names),
+        TRACE_TEST(json_lines_are_cut_whole),
+        TRACE_TEST(json_is_closed_when_the_process_dies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
