@@ -50,6 +50,7 @@ void device_table_print(FILE *out)
     for (const struct pci_device_type *const *type = device_table; *type; type++) {
         fprintf(out, "  %-20s %s\n", (*type)->name, (*type)->summary);
     }
+    fprintf(out, "--dump-machine - shows the tree that the devices of a command line make.\n");
 }
 
 void device_type_print_help(const struct pci_device_type *type, FILE *out)

@@ -106,8 +106,8 @@ struct pci_msix {
 
 struct pci_device {
     const struct pci_device_type *type;
-    const char *id; /* id= property, or NULL */
-    char name[32];  /* for traces and errors: the id, or the type's name with its slot */
+    const char *id;            /* id= property, or NULL */
+    char name[32];             /* for traces and errors: the id, or the type's name with its slot */
     struct trace_device trace; /* what it is called in --trace 'GLOB@DEVICE' */
     struct pci_host *host;
     struct pci_bus *bus;     /* the bus it is on */

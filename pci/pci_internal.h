@@ -138,6 +138,9 @@ void pci_express_restore(struct pci_device *device, struct pci_express_kept kept
 
 /* ---- pci_intx.c */
 
+/* Which of the machine's four wires the function's pin, which it has, ends at. */
+unsigned pci_intx_wire(const struct pci_device *device);
+
 /* The wire's state from level, Interrupt Disable and MSI. device->lock held. */
 void pci_intx_update(struct pci_device *device);
 

@@ -17,8 +17,7 @@
 #include "pci/pci_internal.h"
 #include "vmm/trace.h"
 
-/* Which of the machine's four wires the function's pin ends at. */
-static unsigned wire_of(const struct pci_device *device)
+unsigned pci_intx_wire(const struct pci_device *device)
 {
     unsigned pin = pci_config_get(device, PCI_INTERRUPT_PIN, 1) - 1;
     for (;;) {
@@ -61,7 +60,7 @@ void pci_intx_update(struct pci_device *device)
     device->intx_asserted = asserted;
     trace_pci_intx(device->name, 'A' - 1 + (int)pci_config_get(device, PCI_INTERRUPT_PIN, 1),
                    asserted);
-    count_on_wire(device->host, wire_of(device), asserted);
+    count_on_wire(device->host, pci_intx_wire(device), asserted);
 }
 
 void pci_set_intx(struct pci_device *device, bool level)

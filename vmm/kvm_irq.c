@@ -303,6 +303,50 @@ int kvm_irq_init(struct kvm_irq *irq, int vm_fd, uint32_t pins, struct error *er
     return 0;
 }
 
+static int set_no_level(struct irq_chip *chip, uint32_t gsi, bool level)
+{
+    (void)chip;
+    (void)gsi;
+    (void)level;
+    return 0;
+}
+
+static int add_no_msi(struct irq_chip *chip, struct msi_route *route)
+{
+    (void)chip;
+    (void)route;
+    return -ENOTSUP;
+}
+
+static void ignore_msi(struct irq_chip *chip, struct msi_route *route)
+{
+    (void)chip;
+    (void)route;
+}
+
+static int route_no_msi(struct irq_chip *chip, struct msi_route *route,
+                        const struct msi_message *message)
+{
+    (void)chip;
+    (void)route;
+    (void)message;
+    return -ENOTSUP;
+}
+
+static const struct irq_chip_ops no_irq_ops = {
+    .set_level = set_no_level,
+    .msi_add = add_no_msi,
+    .msi_remove = ignore_msi,
+    .msi_route = route_no_msi,
+    .msi_raise = ignore_msi,
+};
+
+void kvm_irq_init_without_kvm(struct kvm_irq *irq)
+{
+    *irq = (struct kvm_irq){.chip.ops = &no_irq_ops, .vm_fd = -1};
+    pthread_mutex_init(&irq->lock, NULL);
+}
+
 void kvm_irq_destroy(struct kvm_irq *irq)
 {
     if (!irq->chip.ops) {

@@ -50,6 +50,9 @@ struct kvm_irq {
 int kvm_irq_init(struct kvm_irq *irq, int vm_fd, uint32_t pins, struct error *err);
 void kvm_irq_destroy(struct kvm_irq *irq);
 
+/* The interrupts of a machine that is only looked at: wires go nowhere, vectors get no route. */
+void kvm_irq_init_without_kvm(struct kvm_irq *irq);
+
 /* Add the entry of a pin (set-up only); KVM gets it with the first vector. -ENOSPC. */
 int kvm_irq_add_pin(struct kvm_irq *irq, uint32_t gsi, uint32_t chip, uint32_t pin);
 

@@ -29,17 +29,22 @@ void machine_destroy_console(struct machine *machine)
 
 static void warn_if_slow(const struct machine *machine)
 {
-    if (arch_kvm_emulates_kernel_mode(machine->vm.kvm_fd)) {
+    if (vm_can_run(&machine->vm) && arch_kvm_emulates_kernel_mode(machine->vm.kvm_fd)) {
         vm_report("minivmm: warning: this KVM emulates a guest's kernel mode instruction by "
                   "instruction (no VMX or SVM): a stock kernel will take very long; "
                   "tools/nested runs minivmm on a real KVM under emulation");
     }
 }
 
+static bool is_wanted(const struct machine *machine, const struct machine_part *part)
+{
+    return vm_can_run(&machine->vm) || !part->to_run;
+}
+
 int machine_build(struct machine *machine, struct error *err)
 {
     for (const struct machine_part *part = machine_parts; part->build; part++) {
-        int ret = part->build(machine, err);
+        int ret = is_wanted(machine, part) ? part->build(machine, err) : 0;
         if (ret < 0) {
             return ret;
         }
@@ -53,7 +58,7 @@ void machine_destroy(struct machine *machine)
 {
     while (machine->parts_built > 0) {
         const struct machine_part *last = &machine_parts[--machine->parts_built];
-        if (last->destroy) {
+        if (last->destroy && is_wanted(machine, last)) {
             last->destroy(machine);
         }
     }

@@ -23,11 +23,12 @@ struct machine {
     bool has_run;         /* vCPUs have run since they were created */
 };
 
-/* A part is built after those before it and destroyed before them. NULL: nothing to do. */
+/* A part is built after those before it and destroyed before them. NULL or false: nothing to do. */
 struct machine_part {
     int (*build)(struct machine *machine, struct error *err); /* on failure nothing is left */
     void (*destroy)(struct machine *machine);                 /* called if build() succeeded */
     void (*reset)(struct machine *machine);
+    bool to_run; /* left out of a machine that is only looked at: see vm_can_run() */
 };
 
 /*
@@ -41,6 +42,30 @@ extern const struct machine_part machine_parts[];
  * machine_build() has set. Ends with name NULL, perhaps at once.
  */
 extern const struct property machine_properties[];
+
+/* ---- for whoever shows the machine; in each architecture's machine.c */
+
+extern const char machine_architecture[]; /* "x86" */
+
+/* Addresses at which KVM itself answers. */
+struct machine_range {
+    bool port;
+    uint64_t first, last;
+    const char *name;
+};
+enum { MACHINE_RANGES_MAX = 16 };
+
+/* An interrupt that is not a PCI function's, and whose it is. */
+struct machine_wire {
+    uint32_t gsi;
+    const char *name;
+};
+enum { MACHINE_WIRES_MAX = 16 };
+
+/* Fill the array; return how many. */
+unsigned machine_kvm_ranges(const struct machine *machine,
+                            struct machine_range ranges[MACHINE_RANGES_MAX]);
+unsigned machine_wires(const struct machine *machine, struct machine_wire wires[MACHINE_WIRES_MAX]);
 
 /*
  * Build all parts; devices of the command line are plugged by the caller afterwards. On failure

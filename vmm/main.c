@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "devices/device_table.h"
+#include "vmm/dump_machine.h"
 #include "vmm/exit_stats.h"
 #include "vmm/machine.h"
 #include "vmm/trace.h"
@@ -182,6 +183,42 @@ static int run_machine(struct machine *machine, struct error *err)
     return ret < 0 ? ret : run(machine, err);
 }
 
+/* Build the machine without KVM, draw it, and end. */
+static int draw_machine(struct machine *machine, struct error *err)
+{
+    enum dump_form form;
+    int ret = dump_machine_form(machine->options->dump_machine, &form, err);
+    if (ret == 0) {
+        ret = vm_init_without_kvm(&machine->vm, err);
+    }
+    if (ret == 0) {
+        ret = machine_build(machine, err);
+    }
+    if (ret == 0) {
+        ret = plug_devices(machine, err);
+    }
+    return ret < 0 ? ret : dump_machine(machine, machine->options->dump_machine, err);
+}
+
+static int main_draw(const struct options *options)
+{
+    static struct machine machine;
+    struct error err = {""};
+    machine.options = options;
+    int ret = set_machine_properties(&machine, &err);
+    if (ret == 0) {
+        machine.vm.fd = machine.vm.kvm_fd = -1;
+        ret = draw_machine(&machine, &err);
+        machine_destroy(&machine);
+        vm_destroy(&machine.vm);
+        trace_finish();
+    }
+    if (ret < 0) {
+        fprintf(stderr, "minivmm: %s\n", err.text);
+    }
+    return ret < 0 ? STATUS_ERROR : STATUS_POWEROFF;
+}
+
 static int main_run(const struct options *options)
 {
     static struct machine machine; /* zeroed, so that machine_destroy() knows what was built */
@@ -269,7 +306,10 @@ static int act(const struct options *options, struct error *err)
         break;
     }
     int ret = start_tracing(options, err);
-    return ret < 0 ? ret : main_run(options);
+    if (ret < 0) {
+        return ret;
+    }
+    return options->dump_machine ? main_draw(options) : main_run(options);
 }
 
 int main(int argc, char **argv)

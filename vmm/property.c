@@ -87,8 +87,7 @@ int parse_size(const char *text, uint64_t *value)
     return 0;
 }
 
-/* The shortest way to write a size: 65536 is "64K". */
-static const char *format_size(uint64_t size, char *buffer, size_t length)
+const char *format_size(uint64_t size, char *buffer, size_t length)
 {
     unsigned unit = 0;
     while (size != 0 && size % 1024 == 0 && size_suffixes[unit] != '\0') {
@@ -276,6 +275,30 @@ int property_set(const struct property *property, void *object, const char *valu
     }
     store_number(property, object, number);
     return 0;
+}
+
+void property_format(const struct property *property, const void *object, char *text, size_t size)
+{
+    const void *field = (const char *)object + property->offset;
+    switch (property->type) {
+    case PROPERTY_BOOL:
+        snprintf(text, size, "%s", *(const bool *)field ? "on" : "off");
+        break;
+    case PROPERTY_UINT32:
+        snprintf(text, size, "%" PRIu32, *(const uint32_t *)field);
+        break;
+    case PROPERTY_SIZE:
+        format_size(*(const uint64_t *)field, text, size);
+        break;
+    case PROPERTY_ENUM:
+        snprintf(text, size, "%s", property->choices[*(const uint32_t *)field]);
+        break;
+    case PROPERTY_STRING: {
+        const char *string = *(const char *const *)field;
+        snprintf(text, size, "%s", string ? string : "");
+        break;
+    }
+    }
 }
 
 /* ---- help */

@@ -56,6 +56,12 @@ int property_set(const struct property *property, void *object, const char *valu
 /* A line for each property: name, type, default, meaning. */
 void property_print_help(const struct property *table, FILE *out);
 
+/* The field's present value as text, cut to `size`; a string that is not set is "". */
+void property_format(const struct property *property, const void *object, char *text, size_t size);
+
+/* The shortest way to write a size: 65536 is "64K". Returns `text`. */
+const char *format_size(uint64_t size, char *text, size_t length);
+
 /* "64K", "1G", "0x1000": 0 or -EINVAL, -ERANGE. Whole string. */
 int parse_size(const char *text, uint64_t *value);
 

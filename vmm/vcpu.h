@@ -25,7 +25,7 @@ struct vcpu {
     struct bus_cursor mmio; /* this thread's own */
     struct bus_cursor pio;
     struct exit_stats *stats; /* of this vCPU, with --stats; else NULL */
-    struct arch_vcpu arch; /* vmm/<arch>/arch_types.h */
+    struct arch_vcpu arch;    /* vmm/<arch>/arch_types.h */
 };
 
 /* Create vCPU `index` with its thread, parked. */

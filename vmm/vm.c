@@ -125,6 +125,16 @@ static int init_buses(struct vm *vm, struct error *err)
     return ret < 0 ? error_set(err, ret, "no memory for the buses") : 0;
 }
 
+int vm_init_without_kvm(struct vm *vm, struct error *err)
+{
+    *vm = (struct vm){.kvm_fd = -1, .fd = -1};
+    pthread_mutex_init(&vm->lock, NULL);
+    pthread_cond_init(&vm->changed, NULL);
+    kvm_irq_init_without_kvm(&vm->irq);
+    int ret = event_loop_init(&vm->loop, err);
+    return ret < 0 ? ret : init_buses(vm, err);
+}
+
 int vm_init(struct vm *vm, uint64_t ram, struct error *err)
 {
     *vm = (struct vm){.kvm_fd = -1, .fd = -1};
@@ -166,7 +176,7 @@ void vm_destroy(struct vm *vm)
 int vm_add_ram(struct vm *vm, gpa_t base, uint64_t size, bool hugetlb, struct error *err)
 {
     int ret = guest_memory_add(&vm->memory, base, size, hugetlb, err);
-    if (ret < 0) {
+    if (ret < 0 || !vm_can_run(vm)) {
         return ret;
     }
     unsigned slot = vm->memory.count - 1;

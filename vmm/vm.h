@@ -65,6 +65,18 @@ struct vm {
  */
 int vm_init(struct vm *vm, uint64_t ram, struct error *err);
 
+/*
+ * The same without KVM, for a machine that is looked at and never runs: no vCPU can be created, RAM
+ * is known to nobody else, and interrupts go nowhere.
+ */
+int vm_init_without_kvm(struct vm *vm, struct error *err);
+
+/* False for such a machine. */
+static inline bool vm_can_run(const struct vm *vm)
+{
+    return vm->fd >= 0;
+}
+
 /* Undo all of it; vCPUs must have been stopped by vm_stop_vcpus(). Safe after a failed vm_init().
  */
 void vm_destroy(struct vm *vm);

@@ -125,6 +125,9 @@ void virtio_pci_reset(struct pci_device *device);
 void virtio_pci_config_written(struct pci_device *device, unsigned reg, unsigned size);
 uint32_t virtio_pci_config_read(struct pci_device *device, unsigned reg, unsigned size);
 
+/* The virtio device of a PCI function; NULL: it is no virtio function. Any thread. */
+const struct virtio_device *virtio_of_function(const struct pci_device *device);
+
 /* The driver accepted this feature. */
 static inline bool virtio_has(const struct virtio_device *virtio, unsigned bit)
 {

@@ -109,6 +109,12 @@ void virtio_pci_config_written(struct pci_device *device, unsigned reg, unsigned
     }
 }
 
+const struct virtio_device *virtio_of_function(const struct pci_device *device)
+{
+    bool is_virtio = device->type->config_written == virtio_pci_config_written;
+    return is_virtio ? (const struct virtio_device *)device : NULL;
+}
+
 /* ---- set-up */
 
 static int check_settings(struct virtio_device *virtio, struct error *err)

@@ -17,6 +17,8 @@
 #include "vmm/arm64/vcpu_arm64.h"
 #include "vmm/trace.h"
 
+const char machine_architecture[] = "arm64";
+
 static const char *const gic_choices[] = {"auto", "2", "3", NULL};
 
 const struct property machine_properties[] = {
@@ -78,10 +80,22 @@ static int build_vcpus(struct machine *machine, struct error *err)
     return vm_create_vcpus(&machine->vm, cpus, err);
 }
 
+/* Of a machine that never runs: what a host that has everything would give. */
+static struct arm64_irqchip expected_irqchip(const struct machine_properties *properties)
+{
+    unsigned version = properties->gic == ARM64_GIC_2 ? 2 : 3;
+    return (struct arm64_irqchip){
+        .version = version, .fd = -1, .has_its = version == 3 && properties->its, .its_fd = -1};
+}
+
 static int build_irqchip(struct machine *machine, struct error *err)
 {
     const struct machine_properties *properties = &machine->arch.properties;
     struct vm *vm = &machine->vm;
+    if (!vm_can_run(vm)) {
+        machine->arch.irqchip = expected_irqchip(properties);
+        return 0;
+    }
     int ret = arm64_irqchip_create(&machine->arch.irqchip, vm, &machine->arch.map,
                                    (enum arm64_gic_choice)properties->gic, properties->its, err);
     for (unsigned i = 0; ret == 0 && i < vm->vcpu_count; i++) {
@@ -152,7 +166,7 @@ static int build_serial(struct machine *machine, struct error *err)
                                         .gsi = ARM64_GSI_PL011,
                                         .loop = &machine->vm.loop};
     int ret = pl011_init(&machine->arch.serial, &config, err);
-    if (ret == 0) {
+    if (ret == 0 && vm_can_run(&machine->vm)) {
         pl011_connect_console(&machine->arch.serial, &machine->console);
     }
     return ret;
@@ -228,18 +242,53 @@ static void destroy_pci(struct machine *machine)
 /* ---- all of it */
 
 const struct machine_part machine_parts[] = {
-    {build_boot, destroy_boot, NULL},
-    {build_ram, NULL, NULL},                /* vm_destroy() undoes it */
-    {build_vcpus, NULL, NULL},              /* vm_stop_vcpus(); reset by undo_last_run() */
-    {build_irqchip, destroy_irqchip, NULL}, /* the same */
+    {build_boot, destroy_boot, NULL, .to_run = true},
+    {build_ram, NULL, NULL},                   /* vm_destroy() undoes it */
+    {build_vcpus, NULL, NULL, .to_run = true}, /* vm_stop_vcpus(); reset by undo_last_run() */
+    {build_irqchip, destroy_irqchip, NULL},    /* the same */
     {build_gicv2m, destroy_gicv2m, NULL},
     {build_rtc, destroy_rtc, reset_rtc},
-    {machine_build_console, machine_destroy_console, NULL},
+    {machine_build_console, machine_destroy_console, NULL, .to_run = true},
     {build_serial, destroy_serial, reset_serial},
     {build_iommu, destroy_iommu, reset_iommu},
     {build_pci, destroy_pci, NULL}, /* reset by the caller of machine_reset() */
     {NULL, NULL, NULL},
 };
+
+/* ---- what of it is in KVM, and what is wired to its pins */
+
+unsigned machine_kvm_ranges(const struct machine *machine,
+                            struct machine_range ranges[MACHINE_RANGES_MAX])
+{
+    const struct arm64_irqchip *irqchip = &machine->arch.irqchip;
+    unsigned count = 0;
+    ranges[count++] = (struct machine_range){
+        false, ARM64_GICD_BASE, ARM64_GICD_BASE + (ARM64_GICD_SIZE - 1), "GIC distributor"};
+    if (irqchip->version == 2) {
+        ranges[count++] = (struct machine_range){
+            false, ARM64_GICC_BASE, ARM64_GICC_BASE + (ARM64_GICC_SIZE - 1), "GIC CPU interfaces"};
+    } else {
+        ranges[count++] = (struct machine_range){
+            false, ARM64_GICR_BASE, ARM64_GICR_BASE + (ARM64_GICR_SIZE - 1), "GIC redistributors"};
+    }
+    if (irqchip->has_its) {
+        ranges[count++] = (struct machine_range){
+            false, ARM64_ITS_BASE, ARM64_ITS_BASE + (ARM64_ITS_SIZE - 1), "GIC ITS, messages"};
+    }
+    return count;
+}
+
+unsigned machine_wires(const struct machine *machine, struct machine_wire wires[MACHINE_WIRES_MAX])
+{
+    unsigned count = 0;
+    wires[count++] = (struct machine_wire){ARM64_GSI_PL011, "pl011"};
+    wires[count++] = (struct machine_wire){ARM64_GSI_PL031, "pl031"};
+    if (machine->arch.smmu) {
+        wires[count++] = (struct machine_wire){ARM64_GSI_SMMU, "smmuv3, event queue"};
+        wires[count++] = (struct machine_wire){ARM64_GSI_SMMU + 3, "smmuv3, global errors"};
+    }
+    return count;
+}
 
 /* ---- power-on */
 

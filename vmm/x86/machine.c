@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "vmm/arch.h"
 #include "vmm/trace.h"
@@ -17,7 +18,12 @@
 #include "vmm/x86/power_on.h"
 #include "vmm/x86/vcpu_x86.h"
 
-enum { SERIAL_PORT = 0x3f8 };
+enum {
+    SERIAL_PORT = 0x3f8,
+    X86_ADDRESS_BITS_MAX = 52, /* of any processor: of a machine that never runs */
+};
+
+const char machine_architecture[] = "x86";
 
 const struct property machine_properties[] = {
     {.name = NULL},
@@ -63,7 +69,8 @@ static int build_ram(struct machine *machine, struct error *err)
 {
     struct x86_memory_map *map = &machine->arch.map;
     const struct options *options = machine->options;
-    unsigned bits = x86_cpuid_physical_bits(machine->vm.arch.cpuid);
+    unsigned bits = vm_can_run(&machine->vm) ? x86_cpuid_physical_bits(machine->vm.arch.cpuid)
+                                             : X86_ADDRESS_BITS_MAX;
     int ret = x86_memory_map_init(map, options->memory, bits, err);
     if (ret == 0) {
         ret = vm_add_ram(&machine->vm, gpa(0), map->low_ram, options->hugetlb, err);
@@ -121,7 +128,7 @@ static int build_serial(struct machine *machine, struct error *err)
                                          .gsi = X86_GSI_SERIAL,
                                          .loop = &machine->vm.loop};
     int ret = serial_init(&machine->arch.serial, &config, err);
-    if (ret == 0) {
+    if (ret == 0 && vm_can_run(&machine->vm)) {
         serial_connect_console(&machine->arch.serial, &machine->console);
     }
     return ret;
@@ -221,13 +228,13 @@ static void destroy_pci(struct machine *machine)
 /* ---- all of it */
 
 const struct machine_part machine_parts[] = {
-    {build_boot, destroy_boot, NULL},
-    {build_cpuid, destroy_cpuid, NULL},
-    {build_ram, NULL, NULL},     /* vm_destroy() undoes it */
-    {build_irqchip, NULL, NULL}, /* vm_destroy(); reset by x86_power_on_reset() */
-    {build_vcpus, NULL, NULL},   /* vm_stop_vcpus(); the same */
+    {build_boot, destroy_boot, NULL, .to_run = true},
+    {build_cpuid, destroy_cpuid, NULL, .to_run = true},
+    {build_ram, NULL, NULL},                     /* vm_destroy() undoes it */
+    {build_irqchip, NULL, NULL, .to_run = true}, /* vm_destroy(); reset by x86_power_on_reset() */
+    {build_vcpus, NULL, NULL, .to_run = true},   /* vm_stop_vcpus(); the same */
     {build_rtc, destroy_rtc, reset_rtc},
-    {machine_build_console, machine_destroy_console, NULL},
+    {machine_build_console, machine_destroy_console, NULL, .to_run = true},
     {build_serial, destroy_serial, reset_serial},
     {build_pvpanic, destroy_pvpanic, NULL},
     {build_acpi_pm, destroy_acpi_pm, reset_acpi_pm},
@@ -235,6 +242,38 @@ const struct machine_part machine_parts[] = {
     {build_pci, destroy_pci, NULL}, /* reset by the caller of machine_reset() */
     {NULL, NULL, NULL},
 };
+
+/* ---- what of it is in KVM, and what is wired to its pins */
+
+unsigned machine_kvm_ranges(const struct machine *machine,
+                            struct machine_range ranges[MACHINE_RANGES_MAX])
+{
+    static const struct machine_range list[] = {
+        {false, X86_IOAPIC_BASE, X86_IOAPIC_BASE + 0xfff, "I/O APIC"},
+        {false, X86_LAPIC_BASE, X86_LAPIC_BASE + 0xfffff, "local APICs, messages"},
+        {true, 0x20, 0x21, "PIC"},
+        {true, 0x40, 0x43, "PIT"},
+        {true, 0x61, 0x61, "PIT's speaker gate"},
+        {true, 0xa0, 0xa1, "second PIC"},
+        {true, 0x4d0, 0x4d1, "PIC triggers"},
+    };
+    (void)machine;
+    memcpy(ranges, list, sizeof(list));
+    return sizeof(list) / sizeof(list[0]);
+}
+
+unsigned machine_wires(const struct machine *machine, struct machine_wire wires[MACHINE_WIRES_MAX])
+{
+    static const struct machine_wire list[] = {
+        {0, "PIT (in KVM)"},
+        {X86_GSI_SERIAL, "serial"},
+        {X86_GSI_RTC, "rtc"},
+        {X86_GSI_SCI, "acpi-pm"},
+    };
+    (void)machine;
+    memcpy(wires, list, sizeof(list));
+    return sizeof(list) / sizeof(list[0]);
+}
 
 /* ---- power-on */
 
