@@ -238,7 +238,9 @@ static void dot_function(void *opaque, const struct pci_function_info *function)
     fputs(" [label=\"", out);
     dot_escape(out, device->id ? device->id : device->type->name);
     fprintf(out, "\\n%s", device->id ? device->type->name : "");
-    fprintf(out, " %s\"];\n  ", function->address);
+    fputs(device->id ? " " : "", out);
+    dot_escape(out, function->address);
+    fputs("\"];\n  ", out);
     dot_quote(out, function->parent ? function->parent->name : "pcie.0");
     fputs(" -> ", out);
     dot_quote(out, device->name);
@@ -250,7 +252,7 @@ static void dot_function(void *opaque, const struct pci_function_info *function)
         dot_escape(out, device->name);
         fprintf(out, "\" [label=\"virtio bus\"];\n  \"virtio: ");
         dot_escape(out, device->name);
-        fprintf(out, "\" [label=\"%s\\n%u queues\", shape=ellipse];\n", virtio->class->name,
+        fprintf(out, "\" [label=\"%s\\nqueues: %u\", shape=ellipse];\n", virtio->class->name,
                 virtio->queue_count);
     }
 }

@@ -201,7 +201,7 @@ static void print_virtio(FILE *out, const struct pci_device *device, int indent)
         return;
     }
     fprintf(out, "%*sbus: virtio-bus\n", indent, "");
-    fprintf(out, "%*sdev: %s, virtio device %u, %u queues\n", indent + 2, "", virtio->class->name,
+    fprintf(out, "%*sdev: %s, virtio device %u, queues: %u\n", indent + 2, "", virtio->class->name,
             virtio->class->id, virtio->queue_count);
     for (unsigned i = 0; i < virtio->queue_count; i++) {
         fprintf(out, "%*squeue %u: up to %u entries\n", indent + 6, "", i,
@@ -236,7 +236,7 @@ static void print_platform_device(void *opaque, const struct inspect_range *rang
 
 void inspect_qtree(struct machine *machine, FILE *out)
 {
-    fprintf(out, "bus: machine (%s, %u vCPUs, RAM ", machine_architecture, machine->options->smp);
+    fprintf(out, "bus: machine (%s, vCPUs: %u, RAM: ", machine_architecture, machine->options->smp);
     print_size(out, machine->options->memory);
     fprintf(out, ")\n");
     inspect_ranges(machine, print_platform_device, out);

@@ -145,7 +145,7 @@ __attribute__((noinline)) static void handle_string_io(struct vcpu *vcpu)
 }
 
 /* IN, OUT and their string forms. `size` is 1, 2 or 4. */
-static inline void handle_io(struct vcpu *vcpu, struct kvm_run *run)
+__attribute__((always_inline)) static inline void handle_io(struct vcpu *vcpu, struct kvm_run *run)
 {
     uint8_t *data = (uint8_t *)run + run->io.data_offset;
     unsigned size = run->io.size;
@@ -168,7 +168,8 @@ static inline bool has_odd_size(unsigned size)
 }
 
 /* A load or store to an address where there is no RAM. `len` is 1 to 8. */
-static inline void handle_mmio(struct vcpu *vcpu, struct kvm_run *run)
+__attribute__((always_inline)) static inline void handle_mmio(struct vcpu *vcpu,
+                                                              struct kvm_run *run)
 {
     uint64_t address = run->mmio.phys_addr;
     unsigned size = run->mmio.len;
