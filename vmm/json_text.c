@@ -52,7 +52,8 @@ static size_t escape_control(char *out, uint8_t byte)
         out[1] = letters[byte];
         return 2;
     }
-    memcpy(out + 1, "u00", 3);
+    out[1] = 'u';
+    out[2] = out[3] = '0';
     out[4] = digits[byte >> 4];
     out[5] = digits[byte & 0xf];
     return 6;

@@ -31,9 +31,13 @@ enum trace_id {
 #undef TRACE_SPAN_ID
             TRACE_COUNT
 };
-#define TRACE_SPAN_ONE(name) +1
-enum { TRACE_EVENT_COUNT = TRACE_COUNT - (0 TRACE_SPANS(TRACE_SPAN_ONE)) };
-#undef TRACE_SPAN_ONE
+/* How many of them are events. */
+enum {
+#define TRACE_NUMBER(name, format, parameters, ...) TRACE_NUMBER_##name,
+    TRACE_EVENTS(TRACE_NUMBER)
+#undef TRACE_NUMBER
+        TRACE_EVENT_COUNT
+};
 
 /*
  * Which events are on, for any device or watcher. Written by trace_enable() and trace_watch(), also
@@ -41,6 +45,16 @@ enum { TRACE_EVENT_COUNT = TRACE_COUNT - (0 TRACE_SPANS(TRACE_SPAN_ONE)) };
  * and not through the global offset table.
  */
 extern __attribute__((visibility("hidden"))) bool trace_on[TRACE_COUNT];
+
+/*
+ * A plain load of a byte, which no compiler can tear, as compilers make two instructions of an
+ * atomic one and its compare. The thread sanitizer is shown the atomic one.
+ */
+#ifdef __SANITIZE_THREAD__
+#define TRACE_IS_ON(id) __builtin_expect(__atomic_load_n(&trace_on[id], __ATOMIC_RELAXED), 0)
+#else
+#define TRACE_IS_ON(id) __builtin_expect(trace_on[id], 0)
+#endif
 
 /*
  * Write one line: seconds since the start, the thread's name, the event's name, the text; or, with
@@ -53,7 +67,7 @@ __attribute__((cold, format(printf, 2, 3))) void trace_emit(enum trace_id id, co
     static inline __attribute__((always_inline)) void trace_##name parameters                      \
     {                                                                                              \
         STAP_PROBEV(minivmm, name, __VA_ARGS__);                                                   \
-        if (__builtin_expect(trace_on[TRACE_ID_##name], 0)) {                                      \
+        if (TRACE_IS_ON(TRACE_ID_##name)) {                                                        \
             trace_emit(TRACE_ID_##name, format, __VA_ARGS__);                                      \
         }                                                                                          \
     }
@@ -75,7 +89,7 @@ uint64_t trace_clock_ns(void);
 /* Work begins. Costs what an event costs while it is off, and then returns 0. */
 static inline uint64_t trace_begin(enum trace_id id)
 {
-    return __builtin_expect(trace_on[id], 0) ? trace_clock_ns() : 0;
+    return TRACE_IS_ON(id) ? trace_clock_ns() : 0;
 }
 
 /* The work of a span with begin_ns has ended; the text says what it was. Same thread. */

@@ -354,7 +354,7 @@ static void vcpu_run(struct vcpu *vcpu)
         }
         uint32_t reason = run->exit_reason;
         STAP_PROBEV(minivmm, vcpu_exit, reason);
-        if (__builtin_expect(trace_on[TRACE_ID_vcpu_exit], 0)) {
+        if (TRACE_IS_ON(TRACE_ID_vcpu_exit)) {
             handle_watched_exit(vcpu, run, reason);
         } else {
             handle_exit(vcpu, run, reason);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The walk over PCI that monitors and pictures use: order, addresses, wires, BARs, vectors. */
-#include "pci_fixture.h"
 #include "pci/pci_walk.h"
+#include "pci_fixture.h"
 
 enum { MOST = 8 };
 
