@@ -475,10 +475,10 @@ static void test_reset_in_flight(void **state)
         struct bed *bed =
             bed_new(threads ? ",aio=threads" : ",aio=io_uring", round & 2, BLK(FLUSH));
         struct buffer buffers[6];
+        const struct virtio_blk_outhdr header = {.type = VIRTIO_BLK_T_OUT, .sector = 0};
+        poke(bed->rig, RAM_BASE + HEADER, &header, sizeof(header));
+        poke(bed->rig, RAM_BASE + DATA, bed->model, 8192);
         for (unsigned i = 0; i < 10; i++) { /* all write the same to the same place */
-            const struct virtio_blk_outhdr header = {.type = VIRTIO_BLK_T_OUT, .sector = 0};
-            poke(bed->rig, RAM_BASE + HEADER, &header, sizeof(header));
-            poke(bed->rig, RAM_BASE + DATA, bed->model, 8192);
             driver_add(&bed->d, buffers, lay_out(PLAIN, 8192, true, buffers), false, i);
         }
         driver_kick(&bed->d);
