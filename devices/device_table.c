@@ -8,6 +8,7 @@
 #include "devices/pcie_ports.h"
 #include "devices/virtio/virtio_blk.h"
 #include "devices/virtio/virtio_console.h"
+#include "devices/virtio/virtio_net.h"
 #include "devices/virtio/virtio_rng.h"
 #include "devices/virtio/virtio_test.h"
 #include "pci/pci_host.h"
@@ -28,6 +29,7 @@ const struct pci_device_type *const device_table[] = {
     &virtio_rng_type,
     &virtio_console_type,
     &virtio_blk_type,
+    &virtio_net_type,
 #ifdef MINIVMM_EXAMPLES
     &adder_type,
     &virtio_upper_type,

@@ -335,6 +335,19 @@ static int take_disk(struct options *options, const char *value, struct error *e
     return ret < 0 ? ret : take_shorthand(options, "virtio-blk,file=", value, err);
 }
 
+/* What it is connected to comes first, and is a property as the others are. */
+static int take_net(struct options *options, const char *value, struct error *err)
+{
+    size_t length = strcspn(value, "=,");
+    bool user = length == 4 && strncmp(value, "user", length) == 0;
+    bool named =
+        value[length] == '=' && (strncmp(value, "tap=", 4) == 0 || strncmp(value, "fd=", 3) == 0);
+    if (strcmp(value, "help") != 0 && !user && !named) {
+        return error_set(err, -EINVAL, "--net %s: expected user, tap=NAME or fd=NUMBER", value);
+    }
+    return take_shorthand(options, "virtio-net,", value, err);
+}
+
 /* ---- the machine */
 
 /* Which kinds there are, the machine knows. */
@@ -392,8 +405,10 @@ static const struct option_spec option_table[] = {
     {"smp", 0, NEEDS_ARGUMENT, "N", "number of vCPUs, 1 to 256 (default 1)", take_smp},
     {"dma-engine", 0, MAY_HAVE_ARGUMENT, "PROPS", "the same as --device dma-engine[,PROPS]",
      take_dma_engine},
-    {"disk", 0, NEEDS_ARGUMENT, "FILE[,PROPS]",
-     "the same as --device\nvirtio-blk,file=FILE[,PROPS]", take_disk},
+    {"disk", 0, NEEDS_ARGUMENT, "FILE[,PROPS]", "short for --device virtio-blk,file=FILE[,PROPS]",
+     take_disk},
+    {"net", 0, NEEDS_ARGUMENT, "user|tap=NAME[,PROPS]",
+     "short for --device virtio-net,user or tap=NAME...", take_net},
     {"device", 0, NEEDS_ARGUMENT, "NAME[,PROP=VALUE...]",
      "plug in a PCI device; may be repeated;\n--device help lists the devices, --device\nNAME,help "
      "the properties of one; a comma in a\nvalue is written twice",

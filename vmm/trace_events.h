@@ -112,6 +112,26 @@
     X(virtio_blk_error, "%s type=%u sector=%" PRIu64 ": %s",                                       \
       (const char *device, unsigned type, uint64_t sector, const char *reason),                    \
       device, type, sector, reason)                                                                \
+    /* devices/virtio/virtio_net*.c */                                                             \
+    X(virtio_net_send, "%s vq=%u length=%u flags=0x%x gso=0x%x",                                   \
+      (const char *device, unsigned vq, unsigned length, unsigned flags, unsigned gso),            \
+      device, vq, length, flags, gso)                                                              \
+    X(virtio_net_receive, "%s vq=%u length=%u buffers=%u flags=0x%x gso=0x%x",                     \
+      (const char *device, unsigned vq, unsigned length, unsigned buffers, unsigned flags,         \
+       unsigned gso), device, vq, length, buffers, flags, gso)                                     \
+    X(virtio_net_error, "%s vq=%u a frame is lost: %s",                                            \
+      (const char *device, unsigned vq, const char *reason), device, vq, reason)                   \
+    X(virtio_net_filtered, "%s vq=%u length=%u",                                                   \
+      (const char *device, unsigned vq, unsigned length), device, vq, length)                      \
+    X(virtio_net_control, "%s class=%u command=%u length=%u %s",                                   \
+      (const char *device, unsigned class, unsigned command, unsigned length,                      \
+       const char *answer), device, class, command, length, answer)                                \
+    X(virtio_net_link, "%s %s", (const char *device, const char *state), device, state)            \
+    /* vmm/net*.c */                                                                               \
+    X(net_open, "%s queues=%u header=%u",                                                          \
+      (const char *kind, unsigned queues, unsigned header), kind, queues, header)                  \
+    X(net_error, "%s %s: %s", (const char *kind, const char *call, const char *reason),            \
+      kind, call, reason)                                                                          \
     /* vmm/disk.c */                                                                               \
     X(disk_open, "%s size=0x%" PRIx64 " aio=%s",                                                   \
       (const char *file, uint64_t size, const char *aio), file, size, aio)                         \

@@ -3,10 +3,10 @@
 #include "pci_fixture.h"
 
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "devices/device_table.h"
-#include "devices/virtio/virtio_blk.h"
 
 static void test_find(void **state)
 {
@@ -35,29 +35,24 @@ static void test_entries_are_complete(void **state)
     }
 }
 
-static char disk_path[] = "/tmp/minivmm-table-XXXXXX";
-
-static int make_disk(void **state)
+/* What a device cannot be without; each call is for one device. It keeps what it is given. */
+static const char *required(const struct pci_device_type *type, char *text, size_t size)
 {
-    (void)state;
-    int fd = mkstemp(disk_path);
-    int ret = fd < 0 || ftruncate(fd, 4096) < 0;
-    close(fd);
-    return ret;
-}
-
-static int remove_disk(void **state)
-{
-    (void)state;
-    return unlink(disk_path);
-}
-
-/* What a device cannot do without. */
-static const char *necessary(const struct pci_device_type *type)
-{
-    static char text[64];
-    snprintf(text, sizeof(text), "file=%s", disk_path);
-    return type == &virtio_blk_type ? text : "";
+    *text = '\0';
+    if (strcmp(type->name, "virtio-blk") == 0) {
+        char path[] = "/tmp/minivmm-table-XXXXXX";
+        int fd = mkstemp(path);
+        assert_true(fd >= 0);
+        assert_int_equal(ftruncate(fd, 4096), 0);
+        close(fd);
+        snprintf(text, size, "file=%s", path);
+    } else if (strcmp(type->name, "virtio-net") == 0) {
+        int ends[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+        close(ends[1]);
+        snprintf(text, size, "fd=%d", ends[0]);
+    }
+    return text;
 }
 
 /* Every device twice, in the one topology where each has its place. */
@@ -67,7 +62,9 @@ static void test_each_can_be_created(void **state)
     plug(f, &root_port_type, "id=rp");
     plug(f, &switch_upstream_type, "id=up,bus=rp");
     for (const struct pci_device_type *const *type = device_table; *type; type++) {
-        const char *where = *type == &switch_downstream_type ? "bus=up" : necessary(*type);
+        char text[64];
+        const char *where =
+            *type == &switch_downstream_type ? "bus=up" : required(*type, text, sizeof(text));
         if (*type == &switch_upstream_type) {
             plug(f, &root_port_type, "id=rp2");
             where = "bus=rp2";
@@ -75,6 +72,9 @@ static void test_each_can_be_created(void **state)
         struct pci_device *device = plug(f, *type, where);
         assert_int_not_equal(pci_config_get(device, PCI_VENDOR_ID, 2), 0);
         assert_string_equal(device->type->name, (*type)->name);
+        if (strncmp(where, "file=", 5) == 0) {
+            unlink(where + 5);
+        }
     }
     pci_host_reset(&f->host);
 }
@@ -114,8 +114,7 @@ static void test_list(void **state)
         assert_non_null(strstr(text, (*type)->summary));
         lines--;
     }
-    assert_non_null(strstr(text, "--dump-machine"));
-    assert_int_equal(lines, 1);
+    assert_int_equal(lines, 0);
     free(text);
 }
 
@@ -146,5 +145,5 @@ int main(void)
         cmocka_unit_test(test_list),
         cmocka_unit_test(test_help),
     };
-    return cmocka_run_group_tests(tests, make_disk, remove_disk);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
