@@ -408,7 +408,7 @@ static const struct option_spec option_table[] = {
     {"disk", 0, NEEDS_ARGUMENT, "FILE[,PROPS]", "short for --device virtio-blk,file=FILE[,PROPS]",
      take_disk},
     {"net", 0, NEEDS_ARGUMENT, "user|tap=NAME[,PROPS]",
-     "short for --device virtio-net,user or tap=NAME...", take_net},
+     "short for --device virtio-net,user|tap=...", take_net},
     {"device", 0, NEEDS_ARGUMENT, "NAME[,PROP=VALUE...]",
      "plug in a PCI device; may be repeated;\n--device help lists the devices, --device\nNAME,help "
      "the properties of one; a comma in a\nvalue is written twice",

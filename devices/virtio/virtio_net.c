@@ -656,11 +656,22 @@ static void describe(struct virtio_net *net)
     net->virtio.offered = offered;
 }
 
+/* How many of these devices the machine has before this one. */
+static unsigned count_earlier(const struct virtio_net *net)
+{
+    const struct pci_host *host = net->virtio.pci.host;
+    unsigned count = 0;
+    for (size_t i = 0; i < host->device_count; i++) {
+        const struct pci_device *other = host->devices[i];
+        count += other->type == &virtio_net_type && other != &net->virtio.pci;
+    }
+    return count;
+}
+
 /* "52:54:00:12:34:56"; without it the last byte tells a machine's devices apart. */
 static int choose_mac(struct virtio_net *net, struct error *err)
 {
-    unsigned b[ETHERNET_ADDRESS] = {0x52, 0x54, 0,
-                                    0x12, 0x34, 0x56 + net->virtio.pci.host->device_count};
+    unsigned b[ETHERNET_ADDRESS] = {0x52, 0x54, 0, 0x12, 0x34, 0x56 + count_earlier(net)};
     char end;
     const char *text = net->mac_text;
     if (text && (strspn(text, "0123456789abcdefABCDEF:") != strlen(text) ||
