@@ -6,24 +6,25 @@ import shlex
 
 # A server beside minivmm: a file to fetch by HTTP, and a port that keeps what is sent to it.
 SERVE = """
-rm -rf www up got; mkdir www
+rm -rf www up got hold; mkdir www; mkfifo hold
 head -c {size} /dev/urandom >www/down; sha256sum <www/down | cut -c 1-64 >www/sum
-httpd -f -p {address}:8080 -h www & http=$!
-nc -l -p 9000 </dev/null >up & sink=$!
+httpd -f -p 8080 -h www & http=$!
+nc -l -p 9000 <>hold >up & sink=$!
 """
 # Its end. What was sent has all come when minivmm has ended.
 JUDGE = """
 status=$?; kill $http $sink {more} 2>/dev/null
 echo "host: up $(sha256sum <up | cut -c 1-64)"
-rm -rf www up got; exit $status
+rm -rf www up got hold; exit $status
 """
 # Somebody who connects to the guest by hostfwd, when it listens.
 CALL = """
 (until [ -s got ]; do sleep 0.5; nc -w 20 127.0.0.1 5555 </dev/null >got; done; sed 's/^/host: /' got) & call=$!
 """
+# A tap device that is there before minivmm is, or that minivmm makes: then it has several queues.
 TAP = """
-modprobe tun; ip tuntap add dev tap9 mode tap {multi}
-ip addr add 192.168.77.1/24 dev tap9; ip link set tap9 up
+modprobe tun; {make}
+(until ip link set tap9 up 2>/dev/null; do sleep 0.2; done; ip addr add 192.168.77.1/24 dev tap9) & tap=$!
 """
 
 
@@ -50,15 +51,15 @@ def start(append, options, words):
 
 def user(append, options, words, size):
     """size: bytes that go in each direction."""
-    return (SERVE.format(size=size, address="127.0.0.1") + CALL
+    return (SERVE.format(size=size) + CALL
             + start(append, f"{options},hostfwd=tcp:127.0.0.1:5555-:7000", f"user size={size} {words}")
             + JUDGE.format(more="$call"))
 
 
-def tap(append, options, words, size, multi=""):
-    return (TAP.format(multi=multi) + SERVE.format(size=size, address="192.168.77.1")
+def tap(append, options, words, size, make):
+    return (TAP.format(make=make) + SERVE.format(size=size)
             + start(append, options, f"size={size} {words}")
-            + JUDGE.format(more="; ip link delete tap9"))
+            + JUDGE.format(more="$tap" + ("; tunctl -d tap9 >/dev/null" if make else "")))
 
 
 def cases(Case, architecture, append):
@@ -71,16 +72,17 @@ def cases(Case, architecture, append):
         ("net-user-packed", "--net user,legacy=off,packed=on", "modern packed"),
     ]
     taps = [
-        ("net-tap", "--net tap=tap9,mac=52:54:00:aa:bb:cc", "offloads mac=52:54:00:aa:bb:cc", "", 1),
+        ("net-tap", "--net tap=tap9,mac=52:54:00:aa:bb:cc", "offloads mac=52:54:00:aa:bb:cc",
+         "tunctl -t tap9 >/dev/null", 1),
         ("net-tap-legacy", "--net tap=tap9,modern=off", "offloads legacy", "", 1),
         ("net-tap-packed", "--net tap=tap9,legacy=off,packed=on", "offloads modern packed", "", 1),
-        ("net-tap-queues", "--smp 2 --net tap=tap9,queues=2", "offloads queues=2", "multi_queue", 2),
+        ("net-tap-queues", "--smp 2 --net tap=tap9,queues=2", "offloads queues=2", "", 2),
     ]
     if architecture == "arm64":
         variants.append(("net-user-iommu", "--iommu --net user", "modern"))
         taps.append(("net-tap-iommu", "--iommu --net tap=tap9", "offloads modern", "", 1))
     found = [Case(name, command=user(append, options, words, size), check=check_call, timeout=160)
              for name, options, words in variants]
-    found += [Case(name, command=tap(append, options, words, size, multi), check=check, smp=smp,
-                   timeout=160) for name, options, words, multi, smp in taps]
+    found += [Case(name, command=tap(append, options, words, size, make), check=check, smp=smp,
+                   timeout=160) for name, options, words, make, smp in taps]
     return found
