@@ -24,7 +24,6 @@
 #include "devices/virtio/virtio_net.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -41,12 +40,12 @@ enum {
 
 static struct virtqueue *receive_queue(struct net_pair *pair)
 {
-    return &pair->net->virtio.queues[2 * pair->index];
+    return &pair->net->virtio.queues[2 * (size_t)pair->index];
 }
 
 static struct virtqueue *transmit_queue(struct net_pair *pair)
 {
-    return &pair->net->virtio.queues[2 * pair->index + 1];
+    return &pair->net->virtio.queues[2 * (size_t)pair->index + 1];
 }
 
 /* 5.1.6.1 */
@@ -668,24 +667,33 @@ static unsigned count_earlier(const struct virtio_net *net)
     return count;
 }
 
-/* "52:54:00:12:34:56"; without it the last byte tells a machine's devices apart. */
+/* Six bytes of two digits each, with colons between them. */
+static bool parse_mac(const char *text, uint8_t *mac)
+{
+    static const char digits[] = "0123456789abcdefABCDEF";
+    for (unsigned i = 0; i < ETHERNET_ADDRESS; i++, text += 3) {
+        if (strspn(text, digits) != 2 || text[2] != (i + 1 < ETHERNET_ADDRESS ? ':' : '\0')) {
+            return false;
+        }
+        mac[i] = (uint8_t)strtoul(text, NULL, 16);
+    }
+    return true;
+}
+
+/* Without mac= the last byte tells a machine's devices apart. */
 static int choose_mac(struct virtio_net *net, struct error *err)
 {
-    unsigned b[ETHERNET_ADDRESS] = {0x52, 0x54, 0, 0x12, 0x34, 0x56 + count_earlier(net)};
-    char end;
+    const uint8_t usual[] = {0x52, 0x54, 0, 0x12, 0x34, (uint8_t)(0x56 + count_earlier(net))};
     const char *text = net->mac_text;
-    if (text && (strspn(text, "0123456789abcdefABCDEF:") != strlen(text) ||
-                 sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
-                        &end) != ETHERNET_ADDRESS)) {
+    memcpy(net->mac, usual, sizeof(usual));
+    if (text && !parse_mac(text, net->mac)) {
         return error_set(err, -EINVAL, "mac=%s: expected six bytes such as 52:54:00:12:34:56",
                          text);
     }
-    if (b[0] & 1) {
+    if (net->mac[0] & 1) {
         return error_set(err, -EINVAL, "mac=%s: a group's address, as its first byte is odd", text);
     }
-    for (unsigned i = 0; i < ETHERNET_ADDRESS; i++) {
-        net->mac[i] = net->config.mac[i] = (uint8_t)b[i];
-    }
+    memcpy(net->config.mac, net->mac, sizeof(net->mac));
     return 0;
 }
 
@@ -693,7 +701,7 @@ static int choose_mac(struct virtio_net *net, struct error *err)
 static int allocate(struct virtio_net *net, struct error *err)
 {
     unsigned size = net->virtio.settings.queue_size ? net->virtio.settings.queue_size : QUEUE_SIZE;
-    net->requests = calloc(size, sizeof(*net->requests));
+    net->requests = calloc(size, sizeof(void *));
     net->written = calloc(size, sizeof(*net->written));
     bool good = net->requests && net->written;
     for (unsigned i = 0; i < net->queues; i++) {

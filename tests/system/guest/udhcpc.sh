@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # What udhcpc calls: the lease becomes the interface's.
+# shellcheck disable=SC2154 # it is in the environment
 [ "$1" = bound ] || [ "$1" = renew ] || exit 0
 ifconfig "$interface" "$ip" netmask "$subnet" up
 for to in $router; do
