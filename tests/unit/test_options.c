@@ -332,6 +332,25 @@ static void what_options_start_with_a_dash_may_be_values(void **state)
     options_destroy(&options);
 }
 
+static void shorthands(void **state)
+{
+    (void)state;
+    struct options options;
+    struct error err;
+    ASSERT_PARSES("--kernel", "k", "--net", "user,hostfwd=tcp::1-:2", "--net=tap=t0", "--net=fd=3");
+    assert_int_equal(options.device_count, 3);
+    assert_string_equal(options.devices[0].name, "virtio-net");
+    assert_string_equal(options.devices[0].values[0].key, "user");
+    assert_string_equal(options.devices[0].values[0].value, "on");
+    assert_string_equal(options.devices[0].values[1].value, "tcp::1-:2");
+    assert_string_equal(options.devices[1].values[0].key, "tap");
+    assert_string_equal(options.devices[2].values[0].value, "3");
+    options_destroy(&options);
+    ASSERT_REFUSED("--net users: expected user, tap=NAME or fd=NUMBER", "--net", "users");
+    ASSERT_REFUSED("--net tap: expected user, tap=NAME or fd=NUMBER", "--net", "tap");
+    ASSERT_REFUSED("--net : expected user, tap=NAME or fd=NUMBER", "--net=");
+}
+
 /* Every option is in the help, and no line is wider than a terminal. */
 static void help_text(void **state)
 {
@@ -386,6 +405,7 @@ int main(void)
         cmocka_unit_test(usage_errors_name_the_option_and_the_reason),
         cmocka_unit_test(unknown_options_suggest_a_near_one),
         cmocka_unit_test(what_options_start_with_a_dash_may_be_values),
+        cmocka_unit_test(shorthands),
         cmocka_unit_test(help_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
