@@ -5,7 +5,9 @@ import re
 import shlex
 
 # A server beside minivmm: a file to fetch by HTTP, and a port that keeps what is sent to it.
+# What a first try left that was killed for its time is ended before the second.
 SERVE = """
+[ ! -e pids ] || kill -9 $(cat pids) 2>/dev/null
 rm -rf www up got hold; mkdir www; mkfifo hold
 head -c {size} /dev/urandom >www/down; sha256sum <www/down | cut -c 1-64 >www/sum
 httpd -f -p 8080 -h www & http=$!
@@ -15,7 +17,7 @@ nc -l -p 9000 <>hold >up & sink=$!
 JUDGE = """
 status=$?; kill $http $sink {more} 2>/dev/null
 echo "host: up $(sha256sum <up | cut -c 1-64)"
-rm -rf www up got hold; exit $status
+rm -rf www up got hold pids; exit $status
 """
 # Somebody who connects to the guest by hostfwd, when it listens.
 CALL = """
@@ -46,7 +48,8 @@ def check_call(result):
 def start(append, options, words):
     line = shlex.quote(f"{append} run=virtio_net.sh {words}")
     return (f"minivmm --kernel kernel --initrd initrd {options} --append {line}"
-            " --trace virtio_error,virtio_net_error,virtio_net_link\n")
+            " --trace virtio_error,virtio_net_error,virtio_net_link &\n"
+            "echo $! $http $sink $call $tap >pids; wait $!\n")
 
 
 def user(append, options, words, size):
@@ -57,7 +60,7 @@ def user(append, options, words, size):
 
 
 def tap(append, options, words, size, make):
-    return (TAP.format(make=make) + SERVE.format(size=size)
+    return (SERVE.format(size=size) + TAP.format(make=make)
             + start(append, options, f"size={size} {words}")
             + JUDGE.format(more="$tap" + ("; tunctl -d tap9 >/dev/null" if make else "")))
 
