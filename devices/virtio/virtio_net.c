@@ -312,7 +312,9 @@ static const char *check_received(const struct virtio_net *net, struct virtio_ne
 
 /*
  * Pop buffers for `length` bytes into net->requests, with net->written how much goes into each.
- * Returns how many; 0: there are not enough yet, or (`never`) there never will be.
+ * Returns how many; 0: there are not enough yet, or (`never`) there never will be. Then the driver
+ * was asked to notify of the next one, and while all that it has are popped: so that it is the next
+ * one which it has not got yet (2.7.10).
  */
 static unsigned take_buffers(struct virtio_net *net, struct virtqueue *queue, size_t length,
                              bool *never)
@@ -322,13 +324,22 @@ static unsigned take_buffers(struct virtio_net *net, struct virtqueue *queue, si
     unsigned count = 0;
     unsigned entries = 0;
     size_t room = 0;
-    struct virtio_request *request;
+    bool asked = false;
     *never = false;
-    while (room < length && count < limit && (request = virtqueue_pop(queue))) {
+    while (room < length && count < limit) {
+        struct virtio_request *request = virtqueue_pop(queue);
+        if (!request && asked) {
+            break;
+        }
+        if (!request) { /* one may have come before it was asked: look again */
+            virtqueue_set_kicks(queue, true);
+            asked = true;
+            continue;
+        }
         size_t left = length - room;
         net->requests[count] = request;
-        net->written[count++] = (uint32_t)(request->in_length < left ? request->in_length : left);
-        room += net->written[count - 1];
+        net->written[count] = (uint32_t)(request->in_length < left ? request->in_length : left);
+        room += net->written[count++];
         entries += request->descriptors;
     }
     if (room >= length) {
@@ -429,20 +440,12 @@ static ssize_t read_frame(struct net_pair *pair)
     return (ssize_t)length;
 }
 
-/* The frame that waits, if the driver has buffers now: it is asked to say when it has. */
+/* The frame that waits, if the driver has buffers now. */
 static bool deliver_waiting(struct net_pair *pair)
 {
-    struct virtqueue *queue = receive_queue(pair);
-    if (!deliver(pair)) {
-        virtqueue_set_kicks(queue, true);
-        if (!deliver(pair)) { /* none came in between */
-            pair->starved = true;
-            return false;
-        }
-    }
+    pair->starved = !deliver(pair);
     if (pair->starved) {
-        pair->starved = false;
-        virtqueue_set_kicks(queue, false);
+        return false;
     }
     pair->waiting = 0;
     return true;
@@ -465,6 +468,9 @@ static void receive_all(struct net_pair *pair)
         if (pair->waiting && !deliver_waiting(pair)) {
             break;
         }
+    }
+    if (!pair->starved) {
+        virtqueue_set_kicks(receive_queue(pair), false);
     }
     virtqueue_notify(receive_queue(pair));
 }

@@ -384,9 +384,11 @@ static void test_merged(void **state)
     static const size_t lengths[] = {14, 988, 989, 5000, 30000};
     struct virtio_net_hdr_v1 header;
     unsigned buffers;
-    for (unsigned packed = 0; packed < 2; packed++) {
+    for (unsigned round = 0; round < 4; round++) {
+        bool packed = round & 1;
         struct bed *bed = bed_new(",packed=on", packed, 1, true);
-        start(bed, NET(MRG_RXBUF) | (packed ? VIRTIO_BIT(VIRTIO_F_RING_PACKED) : 0));
+        start(bed, NET(MRG_RXBUF) | (packed ? VIRTIO_BIT(VIRTIO_F_RING_PACKED) : 0) |
+                       (round & 2 ? VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) : 0));
         for (unsigned i = 0; i < 5; i++) {
             unsigned needed = (unsigned)((lengths[i] + 12 + 999) / 1000);
             make_frame(lengths[i], i);
