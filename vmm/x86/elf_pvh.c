@@ -281,7 +281,8 @@ static int load_segments(struct elf *elf, const struct boot_target *target, stru
 {
     for (unsigned i = 0; i < elf->count; i++) {
         const struct segment *segment = &elf->segments[i];
-        if (segment->type == PT_LOAD && segment->memory_size > 0) {
+        bool empty = segment->memory_size == 0 && segment->file_size == 0;
+        if (segment->type == PT_LOAD && !empty) {
             int ret = load_segment(elf, segment, target, err);
             if (ret < 0) {
                 return ret;

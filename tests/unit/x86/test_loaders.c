@@ -609,6 +609,7 @@ static const struct damage bad_segments[] = {
     {ELF(segments[0].p_offset), FILE_MAX, "truncated"},
     {ELF(segments[0].p_offset), UINT64_MAX - 16, "truncated"},
     {ELF(segments[0].p_memsz), SEGMENT_SIZE - 1, "in memory"},
+    {ELF(segments[0].p_memsz), 0, "in memory"}, /* not skipped: the entry is in it */
     {ELF(segments[0].p_memsz), RAM, "does not fit"},
     {ELF(segments[0].p_memsz), UINT64_MAX, "does not fit"},
     {ELF(segments[0].p_paddr), 0, "in no segment"},
