@@ -101,7 +101,9 @@ static UNUSED int create(struct fixture *f, const struct pci_device_type *type, 
     char *copy = strdup(text);
     char *rest = copy;
     assert_non_null(copy);
-    property_text[property_text_count++ % 256] = copy;
+    char **slot = &property_text[property_text_count++ % 256];
+    free(*slot); /* of a fixture that is long gone */
+    *slot = copy;
     for (char *item; (item = strsep(&rest, ",")) && *item;) {
         char *value = strchr(item, '=');
         assert_non_null(value);

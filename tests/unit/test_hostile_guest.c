@@ -8,16 +8,9 @@
  * Nothing is expected but that it ends, and that a power-on reset leaves no trace of it: no wire
  * up, no route, no bus number, no BAR. The sanitizers' builds look for the rest.
  */
-#include "pci_fixture.h"
+#include "hostile_fixture.h"
 
-#include <pthread.h>
-
-#include "devices/dma_engine.h"
-#include "devices/dma_engine_regs.h"
-#include "devices/pci_testdev.h"
-#include "devices/pci_testdev_regs.h"
-
-enum { CPUS = 3, STEPS = 20000, RAM = 4 << 20, SECONDS_MAX = 120, BUSES = 7 };
+enum { CPUS = 3, STEPS = 20000, SECONDS_MAX = 120, BUSES = 7 };
 static const uint64_t WINDOW = 0xd0000000; /* where BARs are put when somebody repairs */
 
 /* Should two engines copy over the same bytes at once, that is the guest's own affair. */
@@ -25,86 +18,6 @@ const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
     return "race:move_piece\n";
-}
-
-/* ---- the fake interrupt controller with a lock, as KVM has one */
-
-static pthread_mutex_t chip_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static int locked_set_level(struct irq_chip *chip, uint32_t gsi, bool level)
-{
-    pthread_mutex_lock(&chip_lock);
-    int ret = fake_irq_set_level(chip, gsi, level);
-    pthread_mutex_unlock(&chip_lock);
-    return ret;
-}
-
-static int locked_add(struct irq_chip *chip, struct msi_route *route)
-{
-    pthread_mutex_lock(&chip_lock);
-    int ret = fake_irq_add(chip, route);
-    pthread_mutex_unlock(&chip_lock);
-    return ret;
-}
-
-static void locked_remove(struct irq_chip *chip, struct msi_route *route)
-{
-    pthread_mutex_lock(&chip_lock);
-    fake_irq_remove(chip, route);
-    pthread_mutex_unlock(&chip_lock);
-}
-
-static int locked_route(struct irq_chip *chip, struct msi_route *route,
-                        const struct msi_message *message)
-{
-    pthread_mutex_lock(&chip_lock);
-    int ret = fake_irq_route(chip, route, message);
-    pthread_mutex_unlock(&chip_lock);
-    return ret;
-}
-
-static void locked_raise(struct irq_chip *chip, struct msi_route *route)
-{
-    pthread_mutex_lock(&chip_lock);
-    fake_irq_raise(chip, route);
-    pthread_mutex_unlock(&chip_lock);
-}
-
-static const struct irq_chip_ops locked_ops = {
-    .set_level = locked_set_level,
-    .msi_add = locked_add,
-    .msi_remove = locked_remove,
-    .msi_route = locked_route,
-    .msi_raise = locked_raise,
-};
-
-/* ---- the machine */
-
-static int setup(void **state)
-{
-    struct error err = {0};
-    assert_int_equal(fixture_setup(state), 0);
-    struct fixture *f = *state;
-    f->irq.chip.ops = &locked_ops;
-    assert_int_equal(guest_memory_add(&f->ram, gpa(0), RAM, false, &err), 0);
-    plug(f, &root_port_type, "id=rp,addr=1");
-    plug(f, &switch_upstream_type, "id=up,bus=rp");
-    plug(f, &switch_downstream_type, "id=d0,bus=up,addr=0");
-    plug(f, &switch_downstream_type, "id=d1,bus=up,addr=1");
-    plug(f, &dma_engine_type, "bus=d0,inline-max=4096");
-    plug(f, &pci_testdev_type, "bus=d1,vectors=8");
-    plug(f, &dma_engine_type, "addr=4,inline-max=65536");
-    plug(f, &pci_testdev_type, "addr=5");
-    plug(f, &root_port_type, "id=rp2,addr=6");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct guest_memory ram = ((struct fixture *)*state)->ram;
-    int ret = fixture_teardown(state);
-    guest_memory_destroy(&ram);
-    return ret;
 }
 
 /* ---- a CPU */
@@ -206,7 +119,7 @@ static void use_window(struct cpu *cpu)
  */
 static void start_copy(struct cpu *cpu)
 {
-    enum { PART = RAM / 4, MOST = PART / 4 };
+    enum { PART = HOSTILE_RAM / 4, MOST = PART / 4 };
     uint32_t place = any(cpu, 4);
     uint64_t bar = WINDOW + place * 0x4000;
     uint64_t part = (uint64_t)place * PART;
@@ -262,28 +175,6 @@ static void use_everything(struct fixture *f, uint64_t seed)
     close_cpu(&cpu);
 }
 
-/* ---- what is left after a reset */
-
-static void assert_at_rest(struct fixture *f)
-{
-    for (unsigned gsi = 0; gsi < FAKE_IRQ_MSI_FIRST; gsi++) {
-        assert_false(f->irq.level[gsi]);
-    }
-    assert_int_equal(f->irq.reserved, 0);
-    for (unsigned i = 0; i < f->host.device_count; i++) {
-        struct pci_device *device = f->host.devices[i];
-        assert_memory_equal(device->config, device->reset_config, PCI_CONFIG_SIZE);
-        assert_false(atomic_load(&device->dma.bus_master));
-        for (unsigned bar = 0; bar < PCI_BAR_COUNT; bar++) {
-            assert_false(device->bars[bar].mapped);
-            assert_null(device->bars[bar].region.bus);
-        }
-    }
-    for (unsigned bus = 1; bus < PCI_BUS_COUNT; bus++) {
-        assert_null(pci_host_find(&f->host, bus, 0));
-    }
-}
-
 static void three_cpus_at_once(void **state)
 {
     struct fixture *f = *state;
@@ -308,7 +199,7 @@ static void three_cpus_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(three_cpus_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(three_cpus_at_once, hostile_setup, hostile_teardown),
     };
     return cmocka_run_group_tests_name("hostile_guest", tests, NULL, NULL);
 }
