@@ -86,6 +86,7 @@ static void set_up(struct input *in)
 {
     struct pci_device *device = take_device(in);
     unsigned what = take8(in);
+    uint32_t msi = take8(in) & (PCI_MSI_FLAGS_ENABLE | PCI_MSI_FLAGS_QSIZE);
     if (device->bridge) {
         unsigned bus = atomic_load(&device->dma.requester_id) >> 8;
         number_bridge(device, bus + 1 + (what & 1), BUSES);
@@ -94,10 +95,10 @@ static void set_up(struct input *in)
         uint32_t place = (uint32_t)WINDOW + (what & 7) * PLACE;
         pci_config_write(device, PCI_BASE_ADDRESS_0, 4, place);
         pci_config_write(device, PCI_BASE_ADDRESS_4, 4, place ^ 0x10000);
-        pci_config_write(device, device->msi.offset + PCI_MSI_FLAGS, 2, what >> 3 & 1);
+        pci_config_write(device, device->msi.offset + PCI_MSI_FLAGS, 2, msi);
         if (device->msix.offset) {
             pci_config_write(device, device->msix.offset + PCI_MSIX_FLAGS, 2,
-                             (uint32_t)(what >> 4 & 3) << 14);
+                             (uint32_t)(what >> 3 & 3) << 14);
         }
     }
     set_command(f, device, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
@@ -146,5 +147,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pci_host_reset(&f->host);
     assert_at_rest(f);
     hostile_teardown(&state);
+    forget_properties();
     return 0;
 }

@@ -163,7 +163,11 @@ static bool serve(struct event_loop *loop, int ms)
 {
     struct epoll_event event;
     uint64_t count;
-    if (epoll_wait(loop->epoll_fd, &event, 1, ms) != 1) {
+    int ready;
+    do { /* io_uring interrupts who submitted */
+        ready = epoll_wait(loop->epoll_fd, &event, 1, ms);
+    } while (ready < 0 && errno == EINTR);
+    if (ready != 1) {
         return false;
     }
     struct event_source *source = event.data.ptr;
@@ -554,5 +558,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         peer = -1;
     }
     rig_free(rig);
+    forget_properties();
     return 0;
 }

@@ -11,9 +11,9 @@ from pathlib import Path
 # ---- files to boot
 
 def bzimage():
-    """By the 64-bit protocol: two setup sectors, 4 KiB of kernel, to 16 MiB."""
-    data = bytearray(1536 + 4096)
-    for offset, form, value in ((0x1f1, "B", 2), (0x1f4, "<I", 256), (0x1fe, "<H", 0xaa55),
+    """By the 64-bit protocol: a setup sector, little of a kernel, to 16 MiB."""
+    data = bytearray(1024 + 33 * 16)
+    for offset, form, value in ((0x1f1, "B", 1), (0x1f4, "<I", 33), (0x1fe, "<H", 0xaa55),
                                 (0x200, "<H", 0x6aeb), (0x202, "4s", b"HdrS"), (0x206, "<H", 0x20f),
                                 (0x211, "B", 1), (0x22c, "<I", 0x7fffffff), (0x230, "<I", 2 << 20),
                                 (0x234, "B", 1), (0x236, "<H", 1), (0x238, "<I", 2047),
@@ -24,25 +24,25 @@ def bzimage():
 
 def pvh(bits):
     """An ELF file with one segment at 2 MiB and the note that PVH wants."""
-    note = struct.pack("<III4sI", 4, 4, 18, b"Xen\0", 0x200010)
+    note = struct.pack("<III4sI", 4, 4, 18, b"Xen\0", 0x200008)
     if bits == 64:
         header = struct.pack("<4sBBB9xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 2, 62, 1, 0, 64, 0, 0,
                              64, 56, 2, 0, 0, 0)
-        load = struct.pack("<IIQQQQQQ", 1, 5, 512, 0, 0x200000, 256, 4096, 0)
-        notes = struct.pack("<IIQQQQQQ", 4, 4, 256, 0, 0, len(note), len(note), 4)
+        load = struct.pack("<IIQQQQQQ", 1, 5, 200, 0, 0x200000, 16, 4096, 0)
+        notes = struct.pack("<IIQQQQQQ", 4, 4, 176, 0, 0, len(note), len(note), 4)
     else:
         header = struct.pack("<4sBBB9xHHIIIIIHHHHHH", b"\x7fELF", 1, 1, 1, 2, 3, 1, 0, 52, 0, 0,
                              52, 32, 2, 0, 0, 0)
-        load = struct.pack("<IIIIIIII", 1, 512, 0, 0x200000, 256, 4096, 5, 0)
-        notes = struct.pack("<IIIIIIII", 4, 256, 0, 0, len(note), len(note), 4, 4)
-    return (header + load + notes).ljust(256, b"\0") + note.ljust(256, b"\0") + bytes(256)
+        load = struct.pack("<IIIIIIII", 1, 200, 0, 0x200000, 16, 4096, 5, 0)
+        notes = struct.pack("<IIIIIIII", 4, 176, 0, 0, len(note), len(note), 4, 4)
+    return (header + load + notes).ljust(176, b"\0") + note.ljust(24, b"\0") + bytes(16)
 
 
 def image():
     """An arm64 Image with a PE header that has one section."""
     head = struct.pack("<IIQQQQQQ4sI", 0x91005a4d, 0, 0, 0x10000, 10, 0, 0, 0, b"ARM\x64", 64)
     pe = struct.pack("<4sHHIIIHH", b"PE\0\0", 0xaa64, 1, 0, 0, 0, 0, 0)
-    return head + pe + struct.pack("<8sIIII16x", b".text", 256, 0, 256, 256) + bytes(384)
+    return head + pe + struct.pack("<8sIIII16x", b".text", 64, 0, 64, 128) + bytes(64)
 
 
 # ---- programs of steps: see the target for what the bytes mean
@@ -69,13 +69,13 @@ def driver(device, flags, legacy, features, header):
 
 
 def virtqueue():
-    return [driver(device, flags, legacy, features, header) for device in range(16)
+    return [driver(device, flags, legacy, features, header) for device in range(7)
             for flags, legacy, features in ((0, 0, 0), (0, 0, 7), (1, 0, 3), (0, 1, 6), (0, 0, 15))
             for header in (0, 1, 4, 8, 11, 13)]
 
 
 def pci():
-    set_up = b"".join(words(8, device, place) for device in range(9) for place in (0, 9, 34))
+    set_up = b"".join(words(8, device, device, msi) for device in range(9) for msi in (0, 1, 0x31))
     window = words(5, (0x1000, 3), 2, 1, (1, 4), 5, (0x10000, 3), 3, 1, (5, 8), 6, (8, 3), 2, 0)
     copy = words(10, 6, (0, 3), (0x8000, 3), (0x100, 3), 10, 1, (0x10, 3), (0x9000, 3), (0x20000, 3))
     config = words(0, 0, 0x20, (4, 2), 1, (7, 2), 1, 0, 8, (0, 2), 2, 2, (0x80002810, 4), 4, 2, 1,
@@ -116,10 +116,18 @@ def seeds(target):
     return {"fuzz_virtqueue": virtqueue, "fuzz_pci": pci, "fuzz_smmuv3": smmuv3}[target]()
 
 
+# Words for libFuzzer to put together, where an input is text.
+WORDS = """--kernel k --device --machine --smp=0 --smp=257 -m --memory=0 --memory=16E --trace --append --help
+    id= bus= addr= addr=1f.7 inline-max= queue-size=0 multifunction=on 4294967296 18446744073709551616 -1
+    0x , ,, = help dma-engine virtio-blk root-port pci-testdev"""
+
+
 def main():
     target, folder = sys.argv[1], Path(sys.argv[2])
     for number, seed in enumerate(seeds(target)):
         (folder / f"{number:03}").write_bytes(seed)
+    words_of_target = WORDS.split() if target == "fuzz_options" else []
+    folder.with_suffix(".dict").write_text("# words\n" + "".join(f'"{word}"\n' for word in words_of_target))
 
 
 if __name__ == "__main__":

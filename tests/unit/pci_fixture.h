@@ -93,6 +93,14 @@ static UNUSED int fixture_teardown(void **state)
 static UNUSED char *property_text[256]; /* property strings outlive their devices */
 static UNUSED unsigned property_text_count;
 
+/* Give the strings back; all devices are gone. */
+static UNUSED void forget_properties(void)
+{
+    while (property_text_count > 0) {
+        free(property_text[--property_text_count]);
+    }
+}
+
 static UNUSED int create(struct fixture *f, const struct pci_device_type *type, const char *text,
                          struct error *err)
 {
@@ -101,9 +109,7 @@ static UNUSED int create(struct fixture *f, const struct pci_device_type *type, 
     char *copy = strdup(text);
     char *rest = copy;
     assert_non_null(copy);
-    char **slot = &property_text[property_text_count++ % 256];
-    free(*slot); /* of a fixture that is long gone */
-    *slot = copy;
+    property_text[property_text_count++ % 256] = copy;
     for (char *item; (item = strsep(&rest, ",")) && *item;) {
         char *value = strchr(item, '=');
         assert_non_null(value);
