@@ -48,6 +48,12 @@ static void write_register(struct input *in)
     bus_write(&rig->cursor, BASE + offset, size, take_word(in));
 }
 
+static void write_register_while_off(struct input *in)
+{
+    uint32_t offset = registers[take8(in) % (sizeof(registers) / sizeof(registers[0]))];
+    set_while_off(rig, offset, (uint32_t)take_word(in));
+}
+
 static void read_register(struct input *in)
 {
     uint32_t offset = (uint32_t)take(in, 3) % SMMUV3_SIZE;
@@ -87,7 +93,7 @@ static void build(struct input *in)
 {
     static const uint8_t granules[] = {12, 14, 16};
     struct tables tables = {.granule = granules[take8(in) % 3], .root = TABLES};
-    tables.bits = 32 + take8(in) % 17;
+    tables.bits = take8(in) & 63; /* 16 to 48 are legal, mostly */
     set_cd(rig, CD, cd_word(&tables, ASID), tables.root);
     set_ste(rig, SID, STE_S1(CD), 0);
     *word_at(rig, TABLES) = (TABLES + 0x10000) | TTD_VALID | TTD_TABLE;
@@ -106,8 +112,9 @@ static void reset(struct input *in)
 }
 
 static void (*const steps[])(struct input *in) = {
-    write_register, read_register, write_memory,  write_memory, send_command, send_command,
-    access_memory,  access_memory, access_memory, build,        reset,
+    write_register, read_register, write_memory,  write_memory,
+    send_command,   send_command,  access_memory, access_memory,
+    access_memory,  build,         reset,         write_register_while_off,
 };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

@@ -68,8 +68,21 @@ def driver(device, flags, legacy, features, header):
     return program
 
 
+DESC, TABLE, PUBLISH = 15, 17, 16
+
+
+def hostile(device, features, flags, address, length):
+    """One descriptor, whose next is itself, and the same as the first of a table."""
+    desc = words(address, length, flags, 0)
+    return (words(device, 0, START, features, 4) + words(TABLE, 0) + desc + words(DESC, 0, 0) + desc
+            + words(PUBLISH, 0, 0, 0, RUN, CHAIN, 0, 0x11, 0, 3, (0, 4), (0, 4), RUN, RESET, 2))
+
+
 def virtqueue():
-    return [driver(device, flags, legacy, features, header) for device in range(7)
+    return [hostile(device, features, flags, address, length)
+            for device in range(7) for features in (4, 5)
+            for flags, address, length in ((1, 0, 2), (4, 8, 2), (5, 8, 11), (2, 10, 4), (0, 11, 1))
+            ] + [driver(device, flags, legacy, features, header) for device in range(7)
             for flags, legacy, features in ((0, 0, 0), (0, 0, 7), (1, 0, 3), (0, 1, 6), (0, 0, 15))
             for header in (0, 1, 4, 8, 11, 13)]
 
@@ -90,8 +103,9 @@ def smmuv3():
     ste = words(2, 3, (0, 2), 2, 4, (0, 2), (0, 2), 0xb, 2, 5, (0, 2), 1, 6, (0, 2), (3, 2))
     commands = b"".join(words(4, (code, 8), 3, (0, 2))
                         for code in (1, 3, 4, 5, 6, 0x10, 0x11, 0x12, 0x13, 0x30, 0x46))
-    build = words(9, 0, 7)
-    return [build + access, ste + access, register + commands, build + ste + commands + access]
+    build = words(9, 0, 39)
+    off = words(11, 7, 3, (8, 2)) + words(11, 6, 1, 2, (0, 2), (4, 2))
+    return [build + access, off + build + access, ste + access, register + commands, build + ste + commands + access]
 
 
 LINES = [
@@ -127,7 +141,8 @@ def main():
     for number, seed in enumerate(seeds(target)):
         (folder / f"{number:03}").write_bytes(seed)
     words_of_target = WORDS.split() if target == "fuzz_options" else []
-    folder.with_suffix(".dict").write_text("# words\n" + "".join(f'"{word}"\n' for word in words_of_target))
+    folder.with_suffix(".dict").write_text("# words\n" + "".join(
+        '"' + word.replace("--", "\\x0a--") + '"\n' for word in words_of_target))
 
 
 if __name__ == "__main__":
