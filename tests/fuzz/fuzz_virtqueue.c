@@ -331,6 +331,12 @@ static void run(struct input *in)
     run_until_idle();
 }
 
+/* The device begins; what it began is under way when the next step comes. */
+static void run_one(struct input *in)
+{
+    serve(take8(in) & 1 ? &rig->f.loop : device()->loop, 0);
+}
+
 static void reset(struct input *in)
 {
     unsigned how = take8(in) & 7;
@@ -489,6 +495,7 @@ static void (*const steps[])(struct input *in) = {
     write_data,    write_desc_of_ring,
     publish,       write_desc_of_table,
     add_chain,     write_desc_of_ring,
+    run_one,
 };
 
 /* ---- one run */

@@ -53,7 +53,7 @@ def words(*values):
                     for v in values)
 
 
-START, LEGACY, CHAIN, RUN, RESET, PEER = 0, 1, 2, 3, 4, 5
+START, LEGACY, CHAIN, RUN, RESET, PEER, RUN_ONE = 0, 1, 2, 3, 4, 5, 20
 WELL_FORMED = [(0, 0x11), (0, 0x21), (0, 0x12), (1, 0x11), (0, 0x10), (0, 0x01)]
 
 
@@ -64,7 +64,8 @@ def driver(device, flags, legacy, features, header):
         program += words(LEGACY if legacy else START, features, 4)
         for queue, parts in WELL_FORMED:
             program += words(CHAIN, queue, parts, 0, 3, (header, 4), (1, 4), RUN)
-        program += words(PEER, 20, RUN, RESET, 0)
+        program += words(PEER, 20, RUN, CHAIN, 0, 0x21, 0, 3, (header, 4), (0, 4), RUN_ONE, 0, RUN_ONE, 0,
+                         RESET, 0)
     return program
 
 
