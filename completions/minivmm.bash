@@ -47,6 +47,7 @@ _minivmm() {
         --trace) _minivmm_behind_comma "$(_minivmm_events) help" ;;
         --trace-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur") ;;
         --device) _minivmm_device ;;
+        --net) mapfile -t COMPREPLY < <(compgen -W "user tap=" -- "$cur") ;;
         --iommu) mapfile -t COMPREPLY < <(compgen -W "smmuv3" -- "$cur") ;;
         --machine) _minivmm_behind_comma "help" ;;
         --append | --memory | -m | --smp | --dma-engine) ;;

@@ -111,7 +111,7 @@ int disk_open(struct disk *disk, const struct disk_settings *settings, struct er
     if (ret == 0) {
         ret = open_engine(disk, settings, err);
     }
-    if (ret < 0) {
+    if (ret < 0 || !disk->engine) {
         disk_close(disk);
         return ret;
     }
