@@ -245,3 +245,81 @@ def boots(bench, folder, kernel, peer, qemu):
     job.lines += [f"echo {who} $(./time_to_text {LIMIT} 'INIT REACHED' {command})"
                   for who, command in commands.items()] * bench.few(3, 1)
     return job.run(folder, 600)
+
+
+# ---- a disk
+
+DISK_SIZE = 64  # MiB
+DISK_LOADS = [(kind, size, depth) for size in (4096, 262144) for depth in (1, 32)
+              for kind in ("read", "write")]
+EXITS_COUNTED = 2000  # requests, of disk_load.sh
+
+# Prints what a guest says about loads, and how many exits KVM had counted at each of its marks.
+WATCH = """while read -r line; do
+    case $line in
+        *MARK*) echo "exits $(cat /sys/kernel/debug/kvm/exits)" ;;
+        *LOAD*) echo "$line" ;;
+    esac
+done"""
+
+
+def disk(bench):
+    """A stock guest loads a disk of a file in L1's memory; the peer's has the same options."""
+    peer = Peer(bench.arch)
+    qemu = have_qemu(peer.command[0])
+    rounds = bench.few(3, 1)
+    with tempfile.TemporaryDirectory() as name:
+        text = disk_loads(bench, Path(name), peer, qemu, rounds)
+    found = {"minivmm": ([], []), "qemu": ([], [])}
+    for who, part in re.findall(r"^turn (\w+)$(.*?)(?=^turn|\Z)", text, re.M | re.S):
+        loads = re.findall(r"LOAD \w+ \d+ \d+ requests (\d+) ns (\d+)", part)
+        marks = [int(count) for count in re.findall(r"^exits (\d+)$", part, re.M)]
+        if len(loads) != len(DISK_LOADS) + 1 or len(marks) != 2:
+            raise Failure(f"no figures of {who} in:\n{text}")
+        found[who][0].append([int(count) / int(ns) * 1e9 for count, ns in loads[:-1]])
+        found[who][1].append((marks[1] - marks[0]) / EXITS_COUNTED)
+    report_disk(bench, peer, found, qemu)
+
+
+def report_disk(bench, peer, found, qemu):
+    rates = {who: [statistics.median(column) for column in zip(*rows)]
+             for who, (rows, _) in found.items()}
+    for index, (kind, size, depth) in enumerate(DISK_LOADS):
+        unit, factor = ("IOPS", 1) if size == 4096 else ("MB/s", size / 1e6)
+        bench.report(f"virtio-blk, {kind}s of {size // 1024} KiB, queue depth {depth}, nested",
+                     rates["minivmm"][index] * factor, unit,
+                     *([rates["qemu"][index] * factor, peer.name] if qemu else []),
+                     goal="QEMU's or more")
+    bench.report("virtio-blk, reads of 4 KiB, queue depth 1, nested",
+                 statistics.median(found["minivmm"][1]), "exits a request",
+                 *([statistics.median(found["qemu"][1]), peer.name] if qemu else []),
+                 goal="QEMU's or fewer", digits=2)
+
+
+def disk_loads(bench, folder, peer, qemu, rounds):
+    overlay = image.Archive()
+    overlay.folder("tests")
+    overlay.copy(bench.tool("disk_load"), "tests/disk_load")
+    overlay.copy(PROJECT / "tests/bench/disk_load.sh", "tests/disk_load.sh")
+    overlay.write(folder / "overlay")
+    base = (bench.build / "rootfs.cpio").read_bytes()
+    padding = bytes(-len(base) % 512)
+    (folder / "initrd").write_bytes(base + padding + (folder / "overlay").read_bytes())
+    loads = ",".join(":".join(map(str, load)) for load in DISK_LOADS)
+    append = (f"console={peer.console} {LINUX_APPEND} run=disk_load.sh seconds={bench.few(4, 1)}"
+              f" loads={loads}")
+    job = Job(bench, peer)
+    job.carry(bench.build / peer.kernel, "kernel")
+    job.carry(folder / "initrd")
+    commands = {"minivmm": minivmm_shell("--kernel kernel --initrd initrd --disk disk --append",
+                                         f"'{append}'")}
+    if qemu:
+        commands["qemu"] = peer.shell(
+            f"-kernel kernel -initrd initrd -append '{append}'",
+            "-drive file=disk,if=none,id=d,format=raw,cache=writeback -device virtio-blk-pci,drive=d")
+        job.carry_peer()
+    job.lines += ["mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null || true",
+                  f"dd if=/dev/zero of=disk bs=1M count={DISK_SIZE} 2>/dev/null"]
+    for who, command in commands.items():
+        job.lines += [f"echo turn {who}; {command} 2>&1 </dev/null | {WATCH}"] * rounds
+    return job.run(folder, 1200)

@@ -410,6 +410,7 @@ static UNUSED void driver_start(struct driver *d, struct rig *rig, unsigned size
         .avail_wrap = true,
         .used_wrap = true,
     };
+    put(rig, VIRTIO_PCI_COMMON_STATUS, 1, 0); /* until then the rings are the device's too */
     for (uint64_t i = 0; i < 0x6000; i++) {
         *at(rig, RAM_BASE + 0x1000 + i) = 0;
     }
