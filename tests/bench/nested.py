@@ -247,6 +247,21 @@ def boots(bench, folder, kernel, peer, qemu):
     return job.run(folder, 600)
 
 
+# ---- stock guests that load a device
+
+
+def make_initrd(bench, folder, *files):
+    """The guest's root file system and these files in its /tests."""
+    overlay = image.Archive()
+    overlay.folder("tests")
+    for path in map(Path, files):
+        overlay.copy(path, f"tests/{path.name}")
+    overlay.write(folder / "overlay")
+    base = (bench.build / "rootfs.cpio").read_bytes()
+    padding = bytes(-len(base) % 512)
+    (folder / "initrd").write_bytes(base + padding + (folder / "overlay").read_bytes())
+
+
 # ---- a disk
 
 DISK_SIZE = 64  # MiB
@@ -263,13 +278,18 @@ WATCH = """while read -r line; do
 done"""
 
 
-def disk(bench):
+def disk_behind_iommu(bench):
+    """Each request's memory is mapped, reached through the IOMMU, and unmapped."""
+    disk(bench, iommu=True)
+
+
+def disk(bench, iommu=False):
     """A stock guest loads a disk of a file in L1's memory; the peer's has the same options."""
     peer = Peer(bench.arch)
     qemu = have_qemu(peer.command[0])
     rounds = bench.few(3, 1)
     with tempfile.TemporaryDirectory() as name:
-        text = disk_loads(bench, Path(name), peer, qemu, rounds)
+        text = disk_loads(bench, Path(name), peer, qemu, rounds, iommu)
     found = {"minivmm": ([], []), "qemu": ([], [])}
     for who, part in re.findall(r"^turn (\w+)$(.*?)(?=^turn|\Z)", text, re.M | re.S):
         loads = re.findall(r"LOAD \w+ \d+ \d+ requests (\d+) ns (\d+)", part)
@@ -278,48 +298,100 @@ def disk(bench):
             raise Failure(f"no figures of {who} in:\n{text}")
         found[who][0].append([int(count) / int(ns) * 1e9 for count, ns in loads[:-1]])
         found[who][1].append((marks[1] - marks[0]) / EXITS_COUNTED)
-    report_disk(bench, peer, found, qemu)
+    report_disk(bench, peer, found, qemu, "virtio-blk behind an IOMMU" if iommu else "virtio-blk")
 
 
-def report_disk(bench, peer, found, qemu):
+def report_disk(bench, peer, found, qemu, what):
     rates = {who: [statistics.median(column) for column in zip(*rows)]
              for who, (rows, _) in found.items()}
     for index, (kind, size, depth) in enumerate(DISK_LOADS):
         unit, factor = ("IOPS", 1) if size == 4096 else ("MB/s", size / 1e6)
-        bench.report(f"virtio-blk, {kind}s of {size // 1024} KiB, queue depth {depth}, nested",
+        bench.report(f"{what}, {kind}s of {size // 1024} KiB, queue depth {depth}, nested",
                      rates["minivmm"][index] * factor, unit,
                      *([rates["qemu"][index] * factor, peer.name] if qemu else []),
                      goal="QEMU's or more")
-    bench.report("virtio-blk, reads of 4 KiB, queue depth 1, nested",
+    bench.report(f"{what}, reads of 4 KiB, queue depth 1, nested",
                  statistics.median(found["minivmm"][1]), "exits a request",
                  *([statistics.median(found["qemu"][1]), peer.name] if qemu else []),
                  goal="QEMU's or fewer", digits=2)
 
 
-def disk_loads(bench, folder, peer, qemu, rounds):
-    overlay = image.Archive()
-    overlay.folder("tests")
-    overlay.copy(bench.tool("disk_load"), "tests/disk_load")
-    overlay.copy(PROJECT / "tests/bench/disk_load.sh", "tests/disk_load.sh")
-    overlay.write(folder / "overlay")
-    base = (bench.build / "rootfs.cpio").read_bytes()
-    padding = bytes(-len(base) % 512)
-    (folder / "initrd").write_bytes(base + padding + (folder / "overlay").read_bytes())
+def disk_loads(bench, folder, peer, qemu, rounds, iommu):
+    make_initrd(bench, folder, bench.tool("disk_load"), PROJECT / "tests/bench/disk_load.sh")
     loads = ",".join(":".join(map(str, load)) for load in DISK_LOADS)
     append = (f"console={peer.console} {LINUX_APPEND} run=disk_load.sh seconds={bench.few(4, 1)}"
               f" loads={loads}")
     job = Job(bench, peer)
     job.carry(bench.build / peer.kernel, "kernel")
     job.carry(folder / "initrd")
-    commands = {"minivmm": minivmm_shell("--kernel kernel --initrd initrd --disk disk --append",
+    commands = {"minivmm": minivmm_shell("--iommu" if iommu else "", "--disk disk --kernel kernel",
+                                         f"--initrd initrd --append '{append}'")}
+    if qemu:
+        commands["qemu"] = peer.shell(
+            f"-kernel kernel -initrd initrd -append '{append}'",
+            "-drive file=disk,if=none,id=d,format=raw,cache=writeback",
+            "-device virtio-blk-pci,drive=d" + (",iommu_platform=on,disable-legacy=on"
+                                                " -machine iommu=smmuv3" if iommu else ""))
+        job.carry_peer()
+    job.lines += ["mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null || true",
+                  f"dd if=/dev/zero of=disk bs=1M count={DISK_SIZE} 2>/dev/null"]
+    for _ in range(rounds):
+        job.lines += [f"echo turn {who}; {command} 2>&1 </dev/null | {WATCH}"
+                      for who, command in commands.items()]
+    return job.run(folder, 1200)
+
+
+# ---- a network
+
+NET_BYTES, NET_ECHOES = 64 << 20, 500
+
+
+def network(bench):
+    """A stock guest on a tap of L1's: both directions, and the round trip of an echo."""
+    peer = Peer(bench.arch)
+    qemu = have_qemu(peer.command[0])
+    count, echoes = bench.few((NET_BYTES, NET_ECHOES), (NET_BYTES // 16, 50))
+    with tempfile.TemporaryDirectory() as name:
+        text = net_loads(bench, Path(name), peer, qemu, count, echoes)
+    found = {"minivmm": [], "qemu": []}
+    for who, part in re.findall(r"^turn (\w+)$(.*?)(?=^turn|\Z)", text, re.M | re.S):
+        times = re.findall(rf"LOAD (?:up|down) {count} (\d+)", part)
+        echo = re.search(r"LOAD echo .* = [\d.]+/([\d.]+)/", part)
+        marks = [int(exits) for exits in re.findall(r"^exits (\d+)$", part, re.M)]
+        if len(times) != 2 or not echo or len(marks) != 2:
+            raise Failure(f"no figures of {who} in:\n{text}")
+        found[who].append([*[count / int(time) / 1e4 for time in times], float(echo[1]) * 1000,
+                           (marks[1] - marks[0]) / echoes])
+    medians = {who: [statistics.median(column) for column in zip(*rows)]
+               for who, rows in found.items()}
+    for index, (what, unit, goal) in enumerate([
+            ("guest to host, TCP", "MB/s", "more"), ("host to guest, TCP", "MB/s", "more"),
+            ("round trip of an echo", "us", "less"), ("an echo", "exits", "fewer")]):
+        bench.report(f"virtio-net on a tap, {what}, nested", medians["minivmm"][index], unit,
+                     *([medians["qemu"][index], peer.name] if qemu else []),
+                     goal=f"QEMU's or {goal}", digits=1)
+
+
+def net_loads(bench, folder, peer, qemu, count, echoes):
+    make_initrd(bench, folder, PROJECT / "tests/bench/net_load.sh")
+    append = f"console={peer.console} {LINUX_APPEND} run=net_load.sh bytes={count} echoes={echoes}"
+    job = Job(bench, peer)
+    job.carry(bench.build / peer.kernel, "kernel")
+    job.carry(folder / "initrd")
+    commands = {"minivmm": minivmm_shell("--kernel kernel --initrd initrd --net tap=tap9 --append",
                                          f"'{append}'")}
     if qemu:
         commands["qemu"] = peer.shell(
             f"-kernel kernel -initrd initrd -append '{append}'",
-            "-drive file=disk,if=none,id=d,format=raw,cache=writeback -device virtio-blk-pci,drive=d")
+            "-netdev tap,id=n,ifname=tap9,script=no,downscript=no,vhost=off",
+            "-device virtio-net-pci,netdev=n,romfile=")
         job.carry_peer()
     job.lines += ["mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null || true",
-                  f"dd if=/dev/zero of=disk bs=1M count={DISK_SIZE} 2>/dev/null"]
-    for who, command in commands.items():
-        job.lines += [f"echo turn {who}; {command} 2>&1 </dev/null | {WATCH}"] * rounds
+                  "modprobe tun; tunctl -t tap9 >/dev/null; ip addr add 192.168.77.1/24 dev tap9",
+                  "ip link set tap9 up; mkdir www",
+                  f"head -c {count} /dev/zero >www/down; httpd -p 8080 -h www",
+                  "(while nc -l -p 9000 </dev/null >/dev/null; do :; done) &"]
+    for _ in range(bench.few(3, 1)):
+        job.lines += [f"echo turn {who}; {command} 2>&1 </dev/null | {WATCH}"
+                      for who, command in commands.items()]
     return job.run(folder, 1200)
