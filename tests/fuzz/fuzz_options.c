@@ -35,7 +35,8 @@ static void check(int argc, char **argv)
     if (ret < 0) {
         must_be_one_line(err.text);
     } else if (options.action == OPTIONS_RUN) {
-        must(options.kernel && options.smp >= 1 && options.smp <= OPTIONS_MAX_VCPUS);
+        must(options.kernel || options.dump_machine);
+        must(options.smp >= 1 && options.smp <= OPTIONS_MAX_VCPUS);
         must(options.memory > 0 && options.memory % (1 << 20) == 0);
     }
     for (size_t i = 0; ret == 0 && i < options.device_count; i++) {
