@@ -63,10 +63,15 @@ static inline void must_be_one_line(const char *text)
     must(text[0] != '\0' && !strchr(text, '\n'));
 }
 
-/* An assertion of a fixture ends the program as well. */
-static inline void abort_on_assertions(void)
+/* One thing that a guest does; it takes from the input how. */
+typedef void (*step)(struct input *input);
+
+/* The input says which of `steps` come, until it ends or there were `most`. */
+static inline void run_steps(struct input *input, const step *steps, size_t count, unsigned most)
 {
-    setenv("CMOCKA_TEST_ABORT", "1", 1);
+    for (unsigned i = 0; i < most && input->left; i++) {
+        steps[take8(input) % count](input);
+    }
 }
 
 #endif

@@ -122,18 +122,10 @@ static void reset(struct input *in)
     }
 }
 
-static void (*const steps[])(struct input *in) = {
+static const step steps[] = {
     write_ecam, read_ecam, use_ports, write_register, write_register, use_window,
     use_window, use_io,    set_up,    set_up,         start_copy,     reset,
 };
-
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-    (void)argc;
-    (void)argv;
-    abort_on_assertions();
-    return 0;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -141,9 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     void *state = NULL;
     hostile_setup(&state);
     f = state;
-    for (unsigned i = 0; i < STEPS_MAX && in.left; i++) {
-        steps[take8(&in) % (sizeof(steps) / sizeof(steps[0]))](&in);
-    }
+    run_steps(&in, steps, sizeof(steps) / sizeof(steps[0]), STEPS_MAX);
     pci_host_reset(&f->host);
     assert_at_rest(f);
     hostile_teardown(&state);

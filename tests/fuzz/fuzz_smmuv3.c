@@ -111,19 +111,11 @@ static void reset(struct input *in)
     }
 }
 
-static void (*const steps[])(struct input *in) = {
+static const step steps[] = {
     write_register, read_register, write_memory,  write_memory,
     send_command,   send_command,  access_memory, access_memory,
     access_memory,  build,         reset,         write_register_while_off,
 };
-
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-    (void)argc;
-    (void)argv;
-    abort_on_assertions();
-    return 0;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -131,9 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     void *state = NULL;
     rig_setup_started(&state);
     rig = state;
-    for (unsigned i = 0; i < STEPS_MAX && in.left; i++) {
-        steps[take8(&in) % (sizeof(steps) / sizeof(steps[0]))](&in);
-    }
+    run_steps(&in, steps, sizeof(steps) / sizeof(steps[0]), STEPS_MAX);
     rig_teardown(&state);
     return 0;
 }

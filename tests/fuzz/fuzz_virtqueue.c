@@ -484,7 +484,7 @@ static void write_data(struct input *in)
     store(where, &word, sizeof(word));
 }
 
-static void (*const steps[])(struct input *in) = {
+static const step steps[] = {
     start,         start_legacy,
     add_chain,     run,
     reset,         use_peer,
@@ -542,22 +542,12 @@ static void must_work_after_reset(void)
     must((status_of(rig) & 0xcf) == 0xf); /* an empty ring breaks nothing */
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-    (void)argc;
-    (void)argv;
-    abort_on_assertions();
-    return 0;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = {.data = data, .left = size};
     entry = &table[take8(&in) % (sizeof(table) / sizeof(table[0]))];
     open_rig(take8(&in) & 1);
-    for (unsigned i = 0; i < STEPS_MAX && in.left; i++) {
-        steps[take8(&in) % (sizeof(steps) / sizeof(steps[0]))](&in);
-    }
+    run_steps(&in, steps, sizeof(steps) / sizeof(steps[0]), STEPS_MAX);
     run_until_idle();
     must_work_after_reset();
     if (peer >= 0) {
