@@ -78,7 +78,7 @@ static int try_engine(struct disk *disk, const struct disk_engine *engine, unsig
                       struct error *err)
 {
     int ret = engine->open(disk, depth, err);
-    disk->engine = ret == 0 ? engine : NULL;
+    disk->engine = ret < 0 ? NULL : engine;
     return ret;
 }
 
@@ -111,7 +111,7 @@ int disk_open(struct disk *disk, const struct disk_settings *settings, struct er
     if (ret == 0) {
         ret = open_engine(disk, settings, err);
     }
-    if (ret < 0 || !disk->engine) {
+    if (ret < 0) {
         disk_close(disk);
         return ret;
     }
