@@ -336,26 +336,16 @@ int dump_machine_form(const char *path, enum dump_form *form, struct error *err)
                      path);
 }
 
-void dump_machine_print(struct machine *machine, enum dump_form form, FILE *out)
+int dump_machine(struct machine *machine, const char *path, enum dump_form form, struct error *err)
 {
     static void (*const print[])(struct machine *, FILE *) = {
         [DUMP_TEXT] = print_all_text, [DUMP_JSON] = print_json, [DUMP_DOT] = print_dot};
-    print[form](machine, out);
-}
-
-int dump_machine(struct machine *machine, const char *path, struct error *err)
-{
-    enum dump_form form;
-    int ret = dump_machine_form(path, &form, err);
-    if (ret < 0) {
-        return ret;
-    }
     bool to_stdout = strcmp(path, "-") == 0;
     FILE *out = to_stdout ? stdout : fopen(path, "we");
     if (!out) {
         return error_set(err, -errno, "--dump-machine %s: %s", path, strerror(errno));
     }
-    dump_machine_print(machine, form, out);
+    print[form](machine, out);
     bool failed = fflush(out) != 0;
     int code = failed ? errno : 0;
     if (!to_stdout && fclose(out) != 0 && !code) {

@@ -9,10 +9,7 @@
 enum dump_form { DUMP_TEXT, DUMP_JSON, DUMP_DOT };
 int dump_machine_form(const char *path, enum dump_form *form, struct error *err);
 
-/* Print the machine. Main thread. */
-void dump_machine_print(struct machine *machine, enum dump_form form, FILE *out);
-
-/* Into the file, or to stdout if it is "-". Negative errno. */
-int dump_machine(struct machine *machine, const char *path, struct error *err);
+/* In this form into the file, or to stdout if it is "-". Main thread. Negative errno. */
+int dump_machine(struct machine *machine, const char *path, enum dump_form form, struct error *err);
 
 #endif

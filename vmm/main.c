@@ -197,7 +197,7 @@ static int draw_machine(struct machine *machine, struct error *err)
     if (ret == 0) {
         ret = plug_devices(machine, err);
     }
-    return ret < 0 ? ret : dump_machine(machine, machine->options->dump_machine, err);
+    return ret < 0 ? ret : dump_machine(machine, machine->options->dump_machine, form, err);
 }
 
 static int main_draw(const struct options *options)
