@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "vmm/error.h"
 
@@ -91,6 +92,14 @@ struct bus_range {
     uint64_t base;                   /* region->base when the view was built */
     const char *name;                /* region->name */
 };
+
+/* How much of a range's name is its device's: in front of a BAR's number (pci/pci_bar.c), or all.
+ */
+static inline size_t bus_device_name_length(const char *range_name)
+{
+    const char *bar = strstr(range_name, " bar");
+    return bar ? (size_t)(bar - range_name) : strlen(range_name);
+}
 
 struct bus_view {
     atomic_uint references; /* the bus's own, and one a cursor */

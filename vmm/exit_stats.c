@@ -163,13 +163,6 @@ static void add_to_row(struct row *row, const struct counter *counter)
     row->ns += atomic_load_explicit(&counter->ns, memory_order_relaxed);
 }
 
-/* A region's device: what is in front of the BAR's number. */
-static size_t device_length(const char *region)
-{
-    const char *bar = strstr(region, " bar");
-    return bar ? (size_t)(bar - region) : strlen(region);
-}
-
 static void sum_region(const struct region *region)
 {
     if (!atomic_load_explicit(&region->used, memory_order_acquire)) {
@@ -179,7 +172,7 @@ static void sum_region(const struct region *region)
     row->first = atomic_load_explicit(&region->first, memory_order_relaxed);
     row->last = atomic_load_explicit(&region->last, memory_order_relaxed);
     add_to_row(row, &region->counter);
-    add_to_row(find_row(&devices, region->name, device_length(region->name), false),
+    add_to_row(find_row(&devices, region->name, bus_device_name_length(region->name), false),
                &region->counter);
 }
 

@@ -227,7 +227,7 @@ static void print_tree_function(void *opaque, const struct pci_function_info *fu
 /* Devices that are no PCI functions: by their ranges, as they have no other list. */
 static void print_platform_device(void *opaque, const struct inspect_range *range)
 {
-    bool is_bar = strstr(range->name, " bar") != NULL;
+    bool is_bar = range->name[bus_device_name_length(range->name)] != '\0';
     if (range->kind == INSPECT_DEVICE && !is_bar) {
         fprintf(opaque, "  dev: %s, %s %" PRIx64 "-%" PRIx64 "\n", range->name, range->bus,
                 range->first, range->last);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/bus.h"
 #include "vmm/trace_internal.h"
 
 bool trace_on[TRACE_COUNT];
@@ -108,10 +109,10 @@ static bool matches_name(const char *pattern, const char *name)
 static bool matches_device(const char *pattern, const char *device)
 {
     char name[PATTERN_MAX];
-    const char *bar = strstr(device, " bar");
-    size_t length = bar ? (size_t)(bar - device) : strlen(device);
+    size_t length = bus_device_name_length(device);
+    bool is_bar = device[length] != '\0';
     snprintf(name, sizeof(name), "%.*s", (int)length, device);
-    return matches_name(pattern, name) || (bar && fnmatch(pattern, device, 0) == 0);
+    return matches_name(pattern, name) || (is_bar && fnmatch(pattern, device, 0) == 0);
 }
 
 bool trace_wants(enum trace_id id, const char *device)
