@@ -562,8 +562,8 @@ void net_use_pairs(struct virtio_net *net, unsigned count)
 static void started(struct virtio_device *virtio)
 {
     struct virtio_net *net = net_of(virtio);
-    net_use_offloads(net, virtio->accepted & NET_GUEST_OFFLOADS);
-    net_use_pairs(net, 1); /* 5.1.6.5.5 */
+    net->offloads = virtio->accepted & NET_GUEST_OFFLOADS;
+    net_use_pairs(net, 1); /* 5.1.6.5.5; with these offloads */
 }
 
 /* Nothing is in flight: a frame that waits is a copy. */
