@@ -66,12 +66,13 @@ def killed_command(append, options):
 def disks(Case, architecture, append):
     serial = "--disk disk,serial=minivmm\\ 42"
     variants = [("", "", 1), ("-legacy", ",modern=off", 1),
-                ("-packed", ",legacy=off,packed=on,queues=4", 1), ("-threads", ",aio=threads", 1)]
-    found = [Case(f"disk{name}", command=disk_command(append, f"{serial}{options}"), check=boots_check,
-                  timeout=160)
+                ("-packed", ",legacy=off,packed=on,queues=4", 1), ("-threads", ",aio=threads", 1),
+                ("-queues", ",queues=2 --smp 2", 2)]
+    found = [Case(f"disk{name}", command=disk_command(append, f"{serial}{options}", f"queues={smp}"),
+                  check=boots_check, smp=smp, timeout=160)
              for name, options, smp in variants]
     found.append(Case("disk-killed", command=killed_command(append, ""), timeout=160,
-                      check=last_line_check("lost of")))
+                      check=looked_check))
     found.append(Case("disk-readonly", command="head -c 65536 /dev/zero >ro;"
                       " printf 'read only 1' | dd of=ro conv=notrunc 2>/dev/null;"
                       " minivmm --kernel kernel --initrd initrd --append "
@@ -83,10 +84,9 @@ def disks(Case, architecture, append):
     return found
 
 
-def last_line_check(text):
-    def check(result):
-        yield f"looked: {text}", None if f"check: ok {text}" in result.out else "no such check"
-    return check
+def looked_check(result):
+    yield "looked for what was flushed", (None if "check: ok lost of" in result.out
+                                          else "no such check")
 
 
 def others(Case, architecture, append):
