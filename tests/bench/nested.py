@@ -262,13 +262,6 @@ def make_initrd(bench, folder, *files):
     (folder / "initrd").write_bytes(base + padding + (folder / "overlay").read_bytes())
 
 
-# ---- a disk
-
-DISK_SIZE = 64  # MiB
-DISK_LOADS = [(kind, size, depth) for size in (4096, 262144) for depth in (1, 32)
-              for kind in ("read", "write")]
-EXITS_COUNTED = 2000  # requests, of disk_load.sh
-
 # Prints what a guest says about loads, and how many exits KVM had counted at each of its marks.
 WATCH = """while read -r line; do
     case $line in
@@ -278,67 +271,85 @@ WATCH = """while read -r line; do
 done"""
 
 
+class Loads:
+    """A stock guest of ours and one of the peer's, with the same device and the same script, by turns."""
+
+    def __init__(self, bench):
+        self.bench, self.peer = bench, Peer(bench.arch)
+        self.qemu = have_qemu(self.peer.command[0])
+        self.rounds = bench.few(3, 1)
+
+    def run(self, files, words, prepare, ours, theirs):
+        """files: for the guest, the script first. words: its kernel command line's. prepare: lines for L1.
+
+        Yields of each turn who it was, what it printed, and the exits between its two marks.
+        """
+        bench, peer = self.bench, self.peer
+        append = f"'console={peer.console} {LINUX_APPEND} run={files[0].name} {words}'"
+        commands = {"minivmm": minivmm_shell(ours, f"--kernel kernel --initrd initrd --append {append}")}
+        job = Job(bench, peer)
+        job.carry(bench.build / peer.kernel, "kernel")
+        if self.qemu:
+            commands["qemu"] = peer.shell(f"-kernel kernel -initrd initrd -append {append}", theirs)
+            job.carry_peer()
+        job.lines += ["mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null || true", *prepare]
+        job.lines += [f"echo turn {who}; {command} 2>&1 </dev/null | {WATCH}"
+                      for who, command in commands.items()] * self.rounds
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            make_initrd(bench, folder, *files)
+            job.carry(folder / "initrd")
+            text = job.run(folder, 1200)
+        for who, part in re.findall(r"^turn (\w+)$(.*?)(?=^turn|\Z)", text, re.M | re.S):
+            marks = [int(count) for count in re.findall(r"^exits (\d+)$", part, re.M)]
+            if len(marks) != 2:
+                raise Failure(f"no exits of {who} in:\n{text}")
+            yield who, part, marks[1] - marks[0]
+
+    def report(self, what, found, index, unit, factor=1.0, **more):
+        """Column `index` of the rows that each of the two has in `found`: the median."""
+        ours, theirs = ([row[index] * factor for row in found[who]] for who in ("minivmm", "qemu"))
+        self.bench.report(f"{what}, nested", statistics.median(ours), unit,
+                          *([statistics.median(theirs), self.peer.name] if self.qemu else []), **more)
+
+
+# ---- a disk
+
+DISK_SIZE = 64  # MiB
+DISK_LOADS = [(kind, size, depth) for size in (4096, 262144) for depth in (1, 32)
+              for kind in ("read", "write")]
+EXITS_COUNTED = 2000  # requests, of disk_load.sh
+
+
 def disk_behind_iommu(bench):
     """Each request's memory is mapped, reached through the IOMMU, and unmapped."""
     disk(bench, iommu=True)
 
 
 def disk(bench, iommu=False):
-    """A stock guest loads a disk of a file in L1's memory; the peer's has the same options."""
-    peer = Peer(bench.arch)
-    qemu = have_qemu(peer.command[0])
-    rounds = bench.few(3, 1)
-    with tempfile.TemporaryDirectory() as name:
-        text = disk_loads(bench, Path(name), peer, qemu, rounds, iommu)
-    found = {"minivmm": ([], []), "qemu": ([], [])}
-    for who, part in re.findall(r"^turn (\w+)$(.*?)(?=^turn|\Z)", text, re.M | re.S):
-        loads = re.findall(r"LOAD \w+ \d+ \d+ requests (\d+) ns (\d+)", part)
-        marks = [int(count) for count in re.findall(r"^exits (\d+)$", part, re.M)]
-        if len(loads) != len(DISK_LOADS) + 1 or len(marks) != 2:
+    """A disk of a file in L1's memory."""
+    loads, found = Loads(bench), {"minivmm": [], "qemu": []}
+    list_of_loads = ",".join(":".join(map(str, load)) for load in DISK_LOADS)
+    turns = loads.run(
+        [PROJECT / "tests/bench/disk_load.sh", Path(bench.tool("disk_load"))],
+        f"seconds={bench.few(4, 1)} loads={list_of_loads}",
+        [f"dd if=/dev/zero of=disk bs=1M count={DISK_SIZE} 2>/dev/null"],
+        ("--iommu " if iommu else "") + "--disk disk",
+        "-drive file=disk,if=none,id=d,format=raw,cache=writeback -device virtio-blk-pci,drive=d"
+        + (",iommu_platform=on,disable-legacy=on -machine iommu=smmuv3" if iommu else ""))
+    for who, text, exits in turns:
+        done = re.findall(r"LOAD \w+ \d+ \d+ requests (\d+) ns (\d+)", text)
+        if len(done) != len(DISK_LOADS) + 1:
             raise Failure(f"no figures of {who} in:\n{text}")
-        found[who][0].append([int(count) / int(ns) * 1e9 for count, ns in loads[:-1]])
-        found[who][1].append((marks[1] - marks[0]) / EXITS_COUNTED)
-    report_disk(bench, peer, found, qemu, "virtio-blk behind an IOMMU" if iommu else "virtio-blk")
-
-
-def report_disk(bench, peer, found, qemu, what):
-    rates = {who: [statistics.median(column) for column in zip(*rows)]
-             for who, (rows, _) in found.items()}
+        found[who].append([*[int(count) / int(ns) * 1e9 for count, ns in done[:-1]],
+                           exits / EXITS_COUNTED])
+    what = "virtio-blk behind an IOMMU" if iommu else "virtio-blk"
     for index, (kind, size, depth) in enumerate(DISK_LOADS):
         unit, factor = ("IOPS", 1) if size == 4096 else ("MB/s", size / 1e6)
-        bench.report(f"{what}, {kind}s of {size // 1024} KiB, queue depth {depth}, nested",
-                     rates["minivmm"][index] * factor, unit,
-                     *([rates["qemu"][index] * factor, peer.name] if qemu else []),
-                     goal="QEMU's or more")
-    bench.report(f"{what}, reads of 4 KiB, queue depth 1, nested",
-                 statistics.median(found["minivmm"][1]), "exits a request",
-                 *([statistics.median(found["qemu"][1]), peer.name] if qemu else []),
+        loads.report(f"{what}, {kind}s of {size // 1024} KiB, queue depth {depth}", found, index, unit,
+                     factor, goal="QEMU's or more")
+    loads.report(f"{what}, reads of 4 KiB, queue depth 1", found, len(DISK_LOADS), "exits a request",
                  goal="QEMU's or fewer", digits=2)
-
-
-def disk_loads(bench, folder, peer, qemu, rounds, iommu):
-    make_initrd(bench, folder, bench.tool("disk_load"), PROJECT / "tests/bench/disk_load.sh")
-    loads = ",".join(":".join(map(str, load)) for load in DISK_LOADS)
-    append = (f"console={peer.console} {LINUX_APPEND} run=disk_load.sh seconds={bench.few(4, 1)}"
-              f" loads={loads}")
-    job = Job(bench, peer)
-    job.carry(bench.build / peer.kernel, "kernel")
-    job.carry(folder / "initrd")
-    commands = {"minivmm": minivmm_shell("--iommu" if iommu else "", "--disk disk --kernel kernel",
-                                         f"--initrd initrd --append '{append}'")}
-    if qemu:
-        commands["qemu"] = peer.shell(
-            f"-kernel kernel -initrd initrd -append '{append}'",
-            "-drive file=disk,if=none,id=d,format=raw,cache=writeback",
-            "-device virtio-blk-pci,drive=d" + (",iommu_platform=on,disable-legacy=on"
-                                                " -machine iommu=smmuv3" if iommu else ""))
-        job.carry_peer()
-    job.lines += ["mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null || true",
-                  f"dd if=/dev/zero of=disk bs=1M count={DISK_SIZE} 2>/dev/null"]
-    for _ in range(rounds):
-        job.lines += [f"echo turn {who}; {command} 2>&1 </dev/null | {WATCH}"
-                      for who, command in commands.items()]
-    return job.run(folder, 1200)
 
 
 # ---- a network
@@ -347,51 +358,27 @@ NET_BYTES, NET_ECHOES = 64 << 20, 500
 
 
 def network(bench):
-    """A stock guest on a tap of L1's: both directions, and the round trip of an echo."""
-    peer = Peer(bench.arch)
-    qemu = have_qemu(peer.command[0])
+    """A tap of L1's: both directions, and the round trip of an echo."""
+    loads, found = Loads(bench), {"minivmm": [], "qemu": []}
     count, echoes = bench.few((NET_BYTES, NET_ECHOES), (NET_BYTES // 16, 50))
-    with tempfile.TemporaryDirectory() as name:
-        text = net_loads(bench, Path(name), peer, qemu, count, echoes)
-    found = {"minivmm": [], "qemu": []}
-    for who, part in re.findall(r"^turn (\w+)$(.*?)(?=^turn|\Z)", text, re.M | re.S):
-        times = re.findall(rf"LOAD (?:up|down) {count} (\d+)", part)
-        echo = re.search(r"LOAD echo .* = [\d.]+/([\d.]+)/", part)
-        marks = [int(exits) for exits in re.findall(r"^exits (\d+)$", part, re.M)]
-        if len(times) != 2 or not echo or len(marks) != 2:
+    turns = loads.run(
+        [PROJECT / "tests/bench/net_load.sh"], f"bytes={count} echoes={echoes}",
+        ["modprobe tun; tunctl -t tap9 >/dev/null; ip addr add 192.168.77.1/24 dev tap9",
+         "ip link set tap9 up; mkdir www",
+         f"head -c {count} /dev/zero >www/down; httpd -p 8080 -h www",
+         "(while nc -l -p 9000 </dev/null >/dev/null; do :; done) &"],
+        "--net tap=tap9",
+        "-netdev tap,id=n,ifname=tap9,script=no,downscript=no,vhost=off"
+        " -device virtio-net-pci,netdev=n,romfile=")
+    for who, text, exits in turns:
+        times = re.findall(rf"LOAD (?:up|down) {count} (\d+)", text)
+        echo = re.search(r"LOAD echo .* = [\d.]+/([\d.]+)/", text)
+        if len(times) != 2 or not echo:
             raise Failure(f"no figures of {who} in:\n{text}")
         found[who].append([*[count / int(time) / 1e4 for time in times], float(echo[1]) * 1000,
-                           (marks[1] - marks[0]) / echoes])
-    medians = {who: [statistics.median(column) for column in zip(*rows)]
-               for who, rows in found.items()}
+                           exits / echoes])
     for index, (what, unit, goal) in enumerate([
             ("guest to host, TCP", "MB/s", "more"), ("host to guest, TCP", "MB/s", "more"),
             ("round trip of an echo", "us", "less"), ("an echo", "exits", "fewer")]):
-        bench.report(f"virtio-net on a tap, {what}, nested", medians["minivmm"][index], unit,
-                     *([medians["qemu"][index], peer.name] if qemu else []),
-                     goal=f"QEMU's or {goal}", digits=1)
-
-
-def net_loads(bench, folder, peer, qemu, count, echoes):
-    make_initrd(bench, folder, PROJECT / "tests/bench/net_load.sh")
-    append = f"console={peer.console} {LINUX_APPEND} run=net_load.sh bytes={count} echoes={echoes}"
-    job = Job(bench, peer)
-    job.carry(bench.build / peer.kernel, "kernel")
-    job.carry(folder / "initrd")
-    commands = {"minivmm": minivmm_shell("--kernel kernel --initrd initrd --net tap=tap9 --append",
-                                         f"'{append}'")}
-    if qemu:
-        commands["qemu"] = peer.shell(
-            f"-kernel kernel -initrd initrd -append '{append}'",
-            "-netdev tap,id=n,ifname=tap9,script=no,downscript=no,vhost=off",
-            "-device virtio-net-pci,netdev=n,romfile=")
-        job.carry_peer()
-    job.lines += ["mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null || true",
-                  "modprobe tun; tunctl -t tap9 >/dev/null; ip addr add 192.168.77.1/24 dev tap9",
-                  "ip link set tap9 up; mkdir www",
-                  f"head -c {count} /dev/zero >www/down; httpd -p 8080 -h www",
-                  "(while nc -l -p 9000 </dev/null >/dev/null; do :; done) &"]
-    for _ in range(bench.few(3, 1)):
-        job.lines += [f"echo turn {who}; {command} 2>&1 </dev/null | {WATCH}"
-                      for who, command in commands.items()]
-    return job.run(folder, 1200)
+        loads.report(f"virtio-net on a tap, {what}", found, index, unit, goal=f"QEMU's or {goal}",
+                     digits=1)
