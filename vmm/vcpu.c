@@ -60,6 +60,13 @@ void vcpu_kick(struct vcpu *vcpu)
     }
 }
 
+/* Under vm->lock. */
+static bool must_park(const struct vcpu *vcpu)
+{
+    const struct vm *vm = vcpu->vm;
+    return (!vm->running || vcpu->frozen) && !vm->shutting_down;
+}
+
 /*
  * Called when KVM_RUN was interrupted, and before it is first called. Park until the machine runs.
  * False when the thread is to end.
@@ -68,11 +75,11 @@ static bool wait_until_running(struct vcpu *vcpu)
 {
     struct vm *vm = vcpu->vm;
     pthread_mutex_lock(&vm->lock);
-    if (!vm->running && !vm->shutting_down) {
+    if (must_park(vcpu)) {
         trace_vcpu_park(vcpu->index);
         vm->parked++;
         pthread_cond_broadcast(&vm->changed);
-        while (!vm->running && !vm->shutting_down) {
+        while (must_park(vcpu)) {
             pthread_cond_wait(&vm->changed, &vm->lock);
         }
         vm->parked--;
@@ -277,6 +284,11 @@ __attribute__((always_inline)) static inline void handle_exit(struct vcpu *vcpu,
         break;
     case KVM_EXIT_SYSTEM_EVENT: /* PSCI */
         handle_system_event(vcpu);
+        break;
+    case KVM_EXIT_DEBUG: /* a breakpoint or a single step of --gdb */
+        if (!vm_debug_exit(vcpu)) {
+            crash_unknown(vcpu);
+        }
         break;
     case KVM_EXIT_SHUTDOWN: /* x86: triple fault */
         vcpu_crash(vcpu, "KVM_EXIT_SHUTDOWN: the guest's CPU shut down (triple fault)");

@@ -25,7 +25,10 @@ struct vcpu {
     struct bus_cursor mmio; /* this thread's own */
     struct bus_cursor pio;
     struct exit_stats *stats; /* of this vCPU, with --stats; else NULL */
-    struct arch_vcpu arch;    /* vmm/<arch>/arch_types.h */
+    bool frozen;              /* stays parked while others run; vm->lock */
+    bool has_debug_exit;      /* `debug` is news; vm->lock */
+    struct kvm_debug_exit_arch debug;
+    struct arch_vcpu arch; /* vmm/<arch>/arch_types.h */
 };
 
 /* Create vCPU `index` with its thread, parked. */

@@ -137,7 +137,7 @@ int vm_init_without_kvm(struct vm *vm, struct error *err)
 
 int vm_init(struct vm *vm, uint64_t ram, struct error *err)
 {
-    *vm = (struct vm){.kvm_fd = -1, .fd = -1};
+    *vm = (struct vm){.kvm_fd = -1, .fd = -1, .debug_fd = -1};
     pthread_mutex_init(&vm->lock, NULL);
     pthread_cond_init(&vm->changed, NULL);
     int ret = event_loop_init(&vm->loop, err);
@@ -230,7 +230,7 @@ int vm_create_vcpus(struct vm *vm, unsigned count, struct error *err)
 void vm_resume(struct vm *vm)
 {
     pthread_mutex_lock(&vm->lock);
-    vm->running = true;
+    vm->running = vm->holders == 0;
     pthread_cond_broadcast(&vm->changed);
     pthread_mutex_unlock(&vm->lock);
 }
@@ -254,6 +254,63 @@ void vm_pause(struct vm *vm)
         pthread_cond_wait(&vm->changed, &vm->lock);
     }
     pthread_mutex_unlock(&vm->lock);
+}
+
+void vm_hold(struct vm *vm, enum vm_holder holder)
+{
+    pthread_mutex_lock(&vm->lock);
+    vm->holders |= holder;
+    pthread_mutex_unlock(&vm->lock);
+    vm_pause(vm);
+}
+
+void vm_release(struct vm *vm, enum vm_holder holder)
+{
+    pthread_mutex_lock(&vm->lock);
+    vm->holders &= ~(unsigned)holder;
+    /* Who asks for something records that first and stops the vCPUs, under this lock, then. */
+    if (vm->holders == 0 && atomic_load(&vm->request) == VM_REQUEST_NONE) {
+        vm->running = true;
+        pthread_cond_broadcast(&vm->changed);
+    }
+    pthread_mutex_unlock(&vm->lock);
+}
+
+/* ---- debugging */
+
+void vm_freeze_vcpu(struct vcpu *vcpu, bool frozen)
+{
+    pthread_mutex_lock(&vcpu->vm->lock);
+    vcpu->frozen = frozen;
+    pthread_mutex_unlock(&vcpu->vm->lock);
+}
+
+bool vm_debug_exit(struct vcpu *vcpu)
+{
+    struct vm *vm = vcpu->vm;
+    uint64_t one = 1;
+    pthread_mutex_lock(&vm->lock);
+    int fd = vm->debug_fd;
+    if (fd >= 0) {
+        vcpu->debug = vcpu->run->debug.arch;
+        vcpu->has_debug_exit = true;
+    }
+    pthread_mutex_unlock(&vm->lock);
+    if (fd < 0) {
+        return false;
+    }
+    stop_running(vm);
+    return write(fd, &one, sizeof(one)) == (ssize_t)sizeof(one) || errno == EAGAIN;
+}
+
+bool vm_take_debug_exit(struct vcpu *vcpu, struct kvm_debug_exit_arch *exit)
+{
+    pthread_mutex_lock(&vcpu->vm->lock);
+    bool taken = vcpu->has_debug_exit;
+    *exit = vcpu->debug;
+    vcpu->has_debug_exit = false;
+    pthread_mutex_unlock(&vcpu->vm->lock);
+    return taken;
 }
 
 void vm_stop_vcpus(struct vm *vm)

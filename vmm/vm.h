@@ -25,6 +25,7 @@
 #include "vmm/kvm_irq.h"
 
 struct vcpu;
+struct kvm_debug_exit_arch;
 
 /* What somebody wants of the machine, weakest first; a stronger wish replaces a weaker one. */
 enum vm_request {
@@ -33,6 +34,12 @@ enum vm_request {
     VM_REQUEST_POWEROFF, /* the guest asked to be switched off */
     VM_REQUEST_CRASH,    /* the guest or its vCPU cannot go on; a report was printed */
     VM_REQUEST_QUIT,     /* the person at the console asked, or a signal came */
+};
+
+/* Who keeps the machine stopped: bits of vm->holders. */
+enum vm_holder {
+    VM_HOLDER_GDB = 1 << 0,     /* a debugger looks at it, or -S */
+    VM_HOLDER_MONITOR = 1 << 1, /* the person said stop */
 };
 
 struct vm {
@@ -54,6 +61,8 @@ struct vm {
     pthread_mutex_t lock;   /* guards what follows; a leaf */
     pthread_cond_t changed; /* signalled on each change of it */
     bool running;           /* vCPUs may enter the guest */
+    unsigned holders;       /* enum vm_holder: vCPUs may not, whatever happens */
+    int debug_fd;           /* eventfd, written after KVM_EXIT_DEBUG; -1: nobody debugs */
     bool shutting_down;     /* vCPU threads leave */
     unsigned parked;        /* vCPUs that wait for `running` */
 };
@@ -90,12 +99,41 @@ int vm_check_extension(const struct vm *vm, int capability);
 /* Create `count` vCPUs, parked and in their reset state, their threads waiting. */
 int vm_create_vcpus(struct vm *vm, unsigned count, struct error *err);
 
-/* Let the vCPUs run. Main thread. */
+/* Let the vCPUs run, unless somebody holds the machine; see below. Main thread. */
 void vm_resume(struct vm *vm);
 
 /* Make all vCPUs leave the guest and wait until each is parked. Main thread; may be called twice.
  */
 void vm_pause(struct vm *vm);
+
+/*
+ * Stop the machine, and let it go on; main thread.
+ *
+ * When vm_hold() returns, every vCPU is parked: outside KVM_RUN, the access that it had been making
+ * completed, and its PC at the next instruction, so that its registers may be read and written, and
+ * no guest instruction is executed until vm_release(). Devices' own threads and timers go on. A
+ * reset, which the main thread makes, leaves the machine held; power-off ends it.
+ *
+ * Each holder has one hold, however often it asks. The machine runs on when the last has released
+ * it, and not then if somebody has asked for something by vm_request().
+ */
+void vm_hold(struct vm *vm, enum vm_holder holder);
+void vm_release(struct vm *vm, enum vm_holder holder);
+
+/*
+ * Let this vCPU stay parked, or not, when the others run: a debugger's business. All vCPUs are
+ * parked.
+ */
+void vm_freeze_vcpu(struct vcpu *vcpu, bool frozen);
+
+/*
+ * On the vCPU's thread: KVM_EXIT_DEBUG, whose details are kept in vcpu->debug. All vCPUs leave the
+ * guest, and vm->debug_fd is written. False: nobody debugs.
+ */
+bool vm_debug_exit(struct vcpu *vcpu);
+
+/* Was there a KVM_EXIT_DEBUG since this was last asked? The vCPU is parked. Main thread. */
+bool vm_take_debug_exit(struct vcpu *vcpu, struct kvm_debug_exit_arch *exit);
 
 /* Pause, end the threads and destroy the vCPUs. */
 void vm_stop_vcpus(struct vm *vm);
