@@ -14,7 +14,9 @@ struct arch_vm {
 
 struct arch_vcpu {
     uint64_t mpidr; /* MPIDR_EL1, its affinity fields only: what the device tree and PSCI call it */
-    bool finalized; /* KVM_ARM_VCPU_FINALIZE was done; once in a vCPU's life */
+    bool step_masked; /* gdb_arch_begin_step() has masked interrupts */
+    uint64_t step_pc; /* the instruction that is stepped then */
+    bool finalized;   /* KVM_ARM_VCPU_FINALIZE was done; once in a vCPU's life */
 };
 
 /* Here glibc's ioctl() is the system call and nothing else, unlike on x86. */

@@ -17,6 +17,7 @@
 
 #include "vmm/arch.h"
 #include "vmm/arm64/memory_map.h"
+#include "vmm/arm64/translate.h"
 
 const struct arch_capability arch_required_capabilities[] = {
     {KVM_CAP_ARM_PSCI_0_2, "KVM_CAP_ARM_PSCI_0_2"},
@@ -291,75 +292,17 @@ static void dump_system_registers(const struct vcpu *vcpu, FILE *out)
             peek(vcpu, SYS_TTBR0_EL1), peek(vcpu, SYS_TTBR1_EL1), vcpu->arch.mpidr);
 }
 
-/* What a walk of the guest's page tables starts from: one half of the virtual addresses. */
-struct translation {
-    uint64_t table;        /* guest physical address of the first table */
-    unsigned granule_bits; /* 12, 14 or 16 */
-    unsigned size_bits;    /* how many bits of a virtual address are translated */
-};
-
-static struct translation translation_of(const struct vcpu *vcpu, uint64_t address)
-{
-    static const uint8_t tg0[] = {12, 16, 14, 12}; /* TCR_EL1.TG0 and TG1 are coded differently */
-    static const uint8_t tg1[] = {12, 14, 12, 16};
-    const uint64_t base = 0x0000fffffffffffe; /* without ASID and CnP */
-    uint64_t tcr = peek(vcpu, SYS_TCR_EL1);
-    if (address >> 55 & 1) {
-        return (struct translation){.table = peek(vcpu, SYS_TTBR1_EL1) & base,
-                                    .granule_bits = tg1[tcr >> 30 & 3],
-                                    .size_bits = 64 - (tcr >> 16 & 0x3f)};
-    }
-    return (struct translation){.table = peek(vcpu, SYS_TTBR0_EL1) & base,
-                                .granule_bits = tg0[tcr >> 14 & 3],
-                                .size_bits = 64 - (tcr & 0x3f)};
-}
-
-/*
- * Stage 1 of the guest's translation, without permissions. -EFAULT if there is none, or a table is
- * not in RAM. 52-bit addresses are not followed.
- */
-static int translate(const struct vcpu *vcpu, uint64_t address, uint64_t *physical)
-{
-    enum { MMU_ON = 1, VALID = 1, TABLE_OR_PAGE = 2, MAX_LEVELS = 4 };
-    *physical = address;
-    if (!(peek(vcpu, SYS_SCTLR_EL1) & MMU_ON)) {
-        return 0;
-    }
-    struct translation t = translation_of(vcpu, address);
-    unsigned index_bits = t.granule_bits - 3;
-    unsigned levels = (t.size_bits - t.granule_bits + index_bits - 1) / index_bits;
-    if (t.size_bits <= t.granule_bits || levels > MAX_LEVELS) {
-        return -EFAULT;
-    }
-    uint64_t table = t.table;
-    for (unsigned shift = t.granule_bits + (levels - 1) * index_bits;; shift -= index_bits) {
-        unsigned bits = t.size_bits - shift < index_bits ? t.size_bits - shift : index_bits;
-        uint64_t place = table + ((address >> shift & ((1ull << bits) - 1)) << 3);
-        uint64_t entry;
-        if (guest_memory_read(&vcpu->vm->memory, gpa(place), &entry, 8) < 0 || !(entry & VALID)) {
-            return -EFAULT;
-        }
-        bool last = shift == t.granule_bits;
-        table = entry & 0x0000ffffffffffff & ~((1ull << t.granule_bits) - 1);
-        if (last || !(entry & TABLE_OR_PAGE)) {
-            uint64_t inside = (1ull << shift) - 1;
-            *physical = (table & ~inside) | (address & inside);
-            return 0;
-        }
-    }
-}
-
 /* The instructions around the one at <>. */
 static void dump_code(const struct vcpu *vcpu, uint64_t address, FILE *out)
 {
     enum { BEFORE = 4, AFTER = 4 };
     fprintf(out, "Code:");
     for (int i = -BEFORE; i <= AFTER; i++) {
-        uint64_t physical;
+        gpa_t physical;
         uint32_t word;
         uint64_t at = address + (uint64_t)(int64_t)i * sizeof(word);
-        if (translate(vcpu, at, &physical) < 0 ||
-            guest_memory_read(&vcpu->vm->memory, gpa(physical), &word, sizeof(word)) < 0) {
+        if (arm64_translate(vcpu, at, &physical) < 0 ||
+            guest_memory_read(&vcpu->vm->memory, physical, &word, sizeof(word)) < 0) {
             fputs(i == 0 ? " <-------->" : " --------", out);
         } else {
             fprintf(out, i == 0 ? " <%08x>" : " %08x", word);
