@@ -18,6 +18,7 @@
 #include "devices/device_table.h"
 #include "vmm/dump_machine.h"
 #include "vmm/exit_stats.h"
+#include "vmm/gdb_server.h"
 #include "vmm/machine.h"
 #include "vmm/trace.h"
 #include "vmm/vcpu.h"
@@ -138,7 +139,7 @@ static int power_on(struct machine *machine, struct error *err)
  * Run until the machine ends. Returns the request that ended it: power-off, crash or quit, or an
  * error if a reset failed (the kernel file became unreadable).
  */
-static int run(struct machine *machine, struct error *err)
+static int run(struct machine *machine, struct gdb_server *gdb, struct error *err)
 {
     struct vm *vm = &machine->vm;
     for (;;) {
@@ -148,17 +149,44 @@ static int run(struct machine *machine, struct error *err)
         }
         vm_pause(vm);
         enum vm_request request = atomic_exchange(&vm->request, VM_REQUEST_NONE);
+        if (request == VM_REQUEST_CRASH && gdb_server_crash(gdb)) {
+            continue; /* gdb holds the machine */
+        }
         if (request != VM_REQUEST_RESET) {
             return (int)request;
         }
         if (machine->options->no_reboot) {
             return VM_REQUEST_POWEROFF;
         }
+        gdb_server_reset(gdb);
         int ret = power_on(machine, err);
         if (ret < 0) {
             return ret;
         }
     }
+}
+
+/* The status that the shell sees, but for signals. */
+static int status_of(int ended_by)
+{
+    return ended_by < 0                   ? STATUS_ERROR
+           : ended_by == VM_REQUEST_CRASH ? STATUS_CRASH
+                                          : STATUS_POWEROFF;
+}
+
+static int run_with_gdb(struct machine *machine, struct error *err)
+{
+    const struct options *options = machine->options;
+    struct gdb_server *gdb = NULL;
+    if (options->gdb) {
+        int ret = gdb_server_start(&gdb, &machine->vm, options->gdb, options->stopped, err);
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    int ended_by = run(machine, gdb, err);
+    gdb_server_finish(gdb, status_of(ended_by), atomic_load(&machine->vm.request_signal));
+    return ended_by;
 }
 
 static int run_machine(struct machine *machine, struct error *err)
@@ -180,7 +208,7 @@ static int run_machine(struct machine *machine, struct error *err)
     if (ret == 0 && machine->options->dump_dtb) {
         return VM_REQUEST_POWEROFF; /* it has been written */
     }
-    return ret < 0 ? ret : run(machine, err);
+    return ret < 0 ? ret : run_with_gdb(machine, err);
 }
 
 /* Build the machine without KVM, draw it, and end. */
@@ -245,7 +273,7 @@ static int main_run(const struct options *options)
     if (ended_by == VM_REQUEST_QUIT && signal_number != 0) {
         die_of(signal_number);
     }
-    return ended_by == VM_REQUEST_CRASH ? STATUS_CRASH : STATUS_POWEROFF;
+    return status_of(ended_by);
 }
 
 /* ---- the command line */

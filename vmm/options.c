@@ -358,6 +358,28 @@ static int take_iommu(struct options *options, const char *value, struct error *
     return 0;
 }
 
+/* The address is looked at when it is opened. */
+static int take_gdb(struct options *options, const char *value, struct error *err)
+{
+    (void)err;
+    options->gdb = value;
+    return 0;
+}
+
+static int take_gdb_default(struct options *options, const char *value, struct error *err)
+{
+    (void)value;
+    return take_gdb(options, "tcp::1234", err);
+}
+
+static int take_stopped(struct options *options, const char *value, struct error *err)
+{
+    (void)value;
+    (void)err;
+    options->stopped = true;
+    return 0;
+}
+
 /* Several --machine are one list. */
 static int take_machine(struct options *options, const char *value, struct error *err)
 {
@@ -420,6 +442,11 @@ static const struct option_spec option_table[] = {
      "set properties of the machine itself;\n--machine help lists them", take_machine},
     {"hugetlb", 0, NO_ARGUMENT, NULL, "guest RAM from the reserved huge pages", take_hugetlb},
     {"no-reboot", 0, NO_ARGUMENT, NULL, "end when the guest reboots", take_no_reboot},
+    {"gdb", 0, NEEDS_ARGUMENT, "ADDR",
+     "let gdb attach to the guest at tcp::PORT,\ntcp:ADDR:PORT or unix:PATH", take_gdb},
+    {"gdb-default", 's', NO_ARGUMENT, NULL, "the same as --gdb tcp::1234", take_gdb_default},
+    {"stopped", 'S', NO_ARGUMENT, NULL, "with --gdb: wait for gdb before the first\ninstruction",
+     take_stopped},
     {"trace", 0, NEEDS_ARGUMENT, "GLOB[,GLOB...]",
      "print the events whose names match, from left to\nright, '-GLOB' taking events out again;\n"
      "GLOB@DEVICE: of one device; may be repeated;\n--trace help explains, and lists the events",
@@ -609,6 +636,9 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
     if (options->action == OPTIONS_RUN && options->kernel == NULL &&
         options->dump_machine == NULL) {
         return error_set(err, -EINVAL, "--kernel FILE is missing (--help explains)");
+    }
+    if (options->action == OPTIONS_RUN && options->stopped && options->gdb == NULL) {
+        return error_set(err, -EINVAL, "--stopped: needs --gdb, by which the guest can be started");
     }
     return 0;
 }

@@ -53,6 +53,8 @@ struct options {
     const char *dump_machine; /* file to draw the machine into, instead of running; NULL: run */
     const char *dump_dtb;     /* file to write the device tree to, instead of running; NULL: run */
     const char *iommu;        /* its kind, "auto" for the machine's own; NULL: none */
+    const char *gdb;          /* where gdb may attach; NULL: nowhere */
+    bool stopped;             /* vCPUs wait for gdb */
     struct device_option machine;
     struct device_option *devices;
     size_t device_count;
