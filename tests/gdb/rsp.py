@@ -54,7 +54,10 @@ class Client:
             body += byte
         told = int(self.byte() + self.byte(), 16)
         assert told == sum(body) % 256, f"{body}: the sum is wrong"
-        self.raw(b"+")
+        try:
+            self.raw(b"+")
+        except BrokenPipeError:
+            pass  # that was its last word
         return re.sub(rb"}(.)", lambda m: bytes([m[1][0] ^ 0x20]), body, flags=re.S).decode("latin-1")
 
     def ask(self, body, timeout=None):

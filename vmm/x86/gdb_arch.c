@@ -78,7 +78,7 @@ static const struct gdb_register core[] = {
     HALF("fioff", fpu.last_ip, 4, 0),
     HALF("foseg", fpu.last_dp, 4, 4),
     HALF("fooff", fpu.last_dp, 4, 0),
-    HALF("fop", fpu.last_opcode, 2, 0),
+    HALF("fop", fpu.fop, 2, 0),
 };
 
 static const struct gdb_register sse[] = {
@@ -171,8 +171,8 @@ int gdb_arch_get_state(struct vcpu *vcpu, struct gdb_arch_state *state)
     memset(state, 0, sizeof(*state));
     int ret = call(vcpu, KVM_GET_REGS, &state->regs);
     ret = ret < 0 ? ret : call(vcpu, KVM_GET_SREGS, &state->sregs);
-    ret = ret < 0 ? ret : call(vcpu, KVM_GET_FPU, &state->fpu);
-    state->tag_word = full_tags(state->fpu.ftwx);
+    ret = ret < 0 ? ret : call(vcpu, KVM_GET_XSAVE, &state->xsave);
+    state->tag_word = full_tags((uint8_t)state->fpu.ftw);
     return ret;
 }
 
@@ -180,10 +180,11 @@ int gdb_arch_get_state(struct vcpu *vcpu, struct gdb_arch_state *state)
 int gdb_arch_set_state(struct vcpu *vcpu, const struct gdb_arch_state *before,
                        const struct gdb_arch_state *after)
 {
+    enum { X87_AND_SSE = 3 };
     struct gdb_arch_state state = *after;
     int ret = 0;
     if (state.tag_word != before->tag_word) {
-        state.fpu.ftwx = short_tags(state.tag_word);
+        state.fpu.ftw = short_tags(state.tag_word);
     }
     if (memcmp(&state.sregs, &before->sregs, sizeof(state.sregs)) != 0) {
         ret = call(vcpu, KVM_SET_SREGS, &state.sregs);
@@ -192,7 +193,8 @@ int gdb_arch_set_state(struct vcpu *vcpu, const struct gdb_arch_state *before,
         ret = call(vcpu, KVM_SET_REGS, &state.regs);
     }
     if (ret == 0 && memcmp(&state.fpu, &before->fpu, sizeof(state.fpu)) != 0) {
-        ret = call(vcpu, KVM_SET_FPU, &state.fpu);
+        state.fpu.xstate_bv |= X87_AND_SSE; /* or they would be set to their power-on values */
+        ret = call(vcpu, KVM_SET_XSAVE, &state.xsave);
     }
     return ret;
 }
