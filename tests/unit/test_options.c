@@ -60,6 +60,22 @@ static void an_iommu_has_a_kind_or_is_the_machines_own(void **state)
     options_destroy(&options);
 }
 
+static void gdb_has_an_address_and_short_forms(void **state)
+{
+    (void)state;
+    struct options options;
+    struct error err;
+    ASSERT_PARSES("--kernel", "Image", "--gdb", "unix:/tmp/gdb");
+    assert_string_equal(options.gdb, "unix:/tmp/gdb");
+    assert_false(options.stopped);
+    options_destroy(&options);
+    ASSERT_PARSES("--kernel", "Image", "-s", "-S");
+    assert_string_equal(options.gdb, "tcp::1234");
+    assert_true(options.stopped);
+    options_destroy(&options);
+    ASSERT_REFUSED("--stopped: needs --gdb, by which the guest can be started", "--kernel=k", "-S");
+}
+
 static void the_one_line_that_everything_serves(void **state)
 {
     (void)state;
@@ -390,6 +406,7 @@ static void help_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gdb_has_an_address_and_short_forms),
         cmocka_unit_test(the_one_line_that_everything_serves),
         cmocka_unit_test(an_iommu_has_a_kind_or_is_the_machines_own),
         cmocka_unit_test(defaults),
