@@ -445,8 +445,7 @@ static const struct option_spec option_table[] = {
     {"gdb", 0, NEEDS_ARGUMENT, "ADDR",
      "let gdb attach to the guest at tcp::PORT,\ntcp:ADDR:PORT or unix:PATH", take_gdb},
     {"gdb-default", 's', NO_ARGUMENT, NULL, "the same as --gdb tcp::1234", take_gdb_default},
-    {"stopped", 'S', NO_ARGUMENT, NULL, "with --gdb: wait for gdb before the first\ninstruction",
-     take_stopped},
+    {"stopped", 'S', NO_ARGUMENT, NULL, "with --gdb: wait for gdb, then start", take_stopped},
     {"trace", 0, NEEDS_ARGUMENT, "GLOB[,GLOB...]",
      "print the events whose names match, from left to\nright, '-GLOB' taking events out again;\n"
      "GLOB@DEVICE: of one device; may be repeated;\n--trace help explains, and lists the events",
