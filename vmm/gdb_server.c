@@ -202,7 +202,7 @@ static int parse_address(const char *text, union address *address, socklen_t *si
             return error_set(err, -EINVAL, "--gdb %s: a path of 1 to %zu characters is needed",
                              text, sizeof(address->un.sun_path) - 1);
         }
-        strcpy(address->un.sun_path, text + 5);
+        memcpy(address->un.sun_path, text + 5, strlen(text + 5)); /* zeroes follow */
         return 0;
     }
     if (strncmp(text, "tcp:", 4) != 0 || !parse_tcp(text + 4, address, size)) {

@@ -171,7 +171,7 @@ int gdb_arch_get_state(struct vcpu *vcpu, struct gdb_arch_state *state)
     memset(state, 0, sizeof(*state));
     int ret = call(vcpu, KVM_GET_REGS, &state->regs);
     ret = ret < 0 ? ret : call(vcpu, KVM_GET_SREGS, &state->sregs);
-    ret = ret < 0 ? ret : call(vcpu, KVM_GET_XSAVE, &state->xsave);
+    ret = ret < 0 ? ret : call(vcpu, KVM_GET_XSAVE, state->xsave);
     state->tag_word = full_tags((uint8_t)state->fpu.ftw);
     return ret;
 }
@@ -194,7 +194,7 @@ int gdb_arch_set_state(struct vcpu *vcpu, const struct gdb_arch_state *before,
     }
     if (ret == 0 && memcmp(&state.fpu, &before->fpu, sizeof(state.fpu)) != 0) {
         state.fpu.xstate_bv |= X87_AND_SSE; /* or they would be set to their power-on values */
-        ret = call(vcpu, KVM_SET_XSAVE, &state.xsave);
+        ret = call(vcpu, KVM_SET_XSAVE, state.xsave);
     }
     return ret;
 }

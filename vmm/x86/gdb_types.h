@@ -28,7 +28,7 @@ struct gdb_arch_state {
     struct kvm_sregs sregs;
     union {
         struct gdb_x86_fpu fpu;
-        struct kvm_xsave xsave; /* KVM_GET_FPU leaves MXCSR out */
+        uint8_t xsave[4096]; /* struct kvm_xsave; KVM_GET_FPU leaves MXCSR out */
     };
     uint16_t tag_word; /* two bits a register, where FXSAVE and KVM have one */
 };
