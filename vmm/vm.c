@@ -127,7 +127,7 @@ static int init_buses(struct vm *vm, struct error *err)
 
 int vm_init_without_kvm(struct vm *vm, struct error *err)
 {
-    *vm = (struct vm){.kvm_fd = -1, .fd = -1};
+    *vm = (struct vm){.kvm_fd = -1, .fd = -1, .debug_fd = -1};
     pthread_mutex_init(&vm->lock, NULL);
     pthread_cond_init(&vm->changed, NULL);
     kvm_irq_init_without_kvm(&vm->irq);
