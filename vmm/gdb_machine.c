@@ -160,11 +160,16 @@ static void take_stop(struct gdb_machine *machine, unsigned cpu)
     struct kvm_debug_exit_arch exit;
     struct vcpu *vcpu = vcpu_at(machine, cpu);
     struct gdb_stop stop = {.cpu = cpu};
-    if (!vm_take_debug_exit(vcpu, &exit)) {
+    enum gdb_exit kind = GDB_EXIT_STEP;
+    switch (vm_take_debug_event(vcpu, &exit)) {
+    case VM_DEBUG_NONE:
         return;
+    case VM_DEBUG_EXIT:
+        kind = gdb_arch_classify(vcpu, &exit, list, list_hardware(machine, list), &stop);
+        break;
+    case VM_DEBUG_ACCESS:
+        break;
     }
-    unsigned count = list_hardware(machine, list);
-    enum gdb_exit kind = gdb_arch_classify(vcpu, &exit, list, count, &stop);
     bool is_ours = true;
     switch (kind) {
     case GDB_EXIT_STEP:
@@ -261,7 +266,7 @@ static int prepare(struct gdb_machine *machine, unsigned cpu)
                               .hardware = list,
                               .count = passes ? 0 : list_hardware(machine, list)};
     int ret = gdb_arch_set_debug(vcpu, &debug);
-    vm_freeze_vcpu(vcpu, frozen);
+    vm_set_vcpu_debug(vcpu, frozen, debug.step);
     if (debug.step) {
         gdb_arch_begin_step(vcpu);
     }
@@ -497,7 +502,7 @@ void gdb_machine_detach(struct gdb_machine *machine)
     machine->count = 0;
     for (unsigned i = 0; i < machine->vm->vcpu_count; i++) {
         (void)gdb_arch_set_debug(vcpu_at(machine, i), &off);
-        vm_freeze_vcpu(vcpu_at(machine, i), false);
+        vm_set_vcpu_debug(vcpu_at(machine, i), false, false);
         machine->cpus[i] = (struct gdb_cpu){0};
     }
     if (machine->crashed) {
@@ -561,7 +566,7 @@ void gdb_machine_reset(struct gdb_machine *machine)
     for (unsigned i = 0; i < machine->vm->vcpu_count; i++) {
         struct kvm_debug_exit_arch exit;
         gdb_arch_end_step(vcpu_at(machine, i));
-        (void)vm_take_debug_exit(vcpu_at(machine, i), &exit);
+        (void)vm_take_debug_event(vcpu_at(machine, i), &exit);
         machine->cpus[i].has_stop = machine->cpus[i].step_over = false;
         if (machine->running) {
             (void)prepare(machine, i);

@@ -112,7 +112,8 @@ __attribute__((cold, format(printf, 2, 3))) void trace_end(const struct trace_sp
 int trace_enable(const char *globs, bool on, struct error *err);
 
 /*
- * Keep trace_on[id] set for somebody who looks at it and writes no lines. Any thread.
+ * Keep trace_on[id] set for somebody who looks at it and writes no lines; `watched` false undoes
+ * one call with true. Any thread.
  */
 void trace_watch(enum trace_id id, bool watched);
 

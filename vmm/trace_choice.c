@@ -29,7 +29,7 @@ struct exception {
 
 static struct choice {
     atomic_bool on;                         /* for devices without an exception */
-    bool watched;                           /* trace_watch() */
+    unsigned watchers;                      /* trace_watch() */
     _Atomic(struct exception *) exceptions; /* oldest first */
 } choices[TRACE_COUNT];
 
@@ -137,7 +137,7 @@ bool trace_wants(enum trace_id id, const char *device)
 static void update_on(enum trace_id id)
 {
     const struct choice *choice = &choices[id];
-    bool on = atomic_load(&choice->on) || choice->watched;
+    bool on = atomic_load(&choice->on) || choice->watchers > 0;
     for (const struct exception *e = atomic_load(&choice->exceptions); e; e = e->next) {
         on |= e->on;
     }
@@ -259,7 +259,7 @@ int trace_enable(const char *globs, bool on, struct error *err)
 void trace_watch(enum trace_id id, bool watched)
 {
     pthread_mutex_lock(&lock);
-    choices[id].watched = watched;
+    choices[id].watchers += watched ? 1 : -1u;
     update_on(id);
     pthread_mutex_unlock(&lock);
 }

@@ -330,7 +330,8 @@ static void describe_exit(const struct kvm_run *run, char *text, size_t size)
     }
 }
 
-/* The same exit, when somebody wants to know of it and how long it took: a trace, --stats. */
+/* The same exit, when somebody wants to know of it and how long it took: a trace, --stats;
+ * or when a debugger steps some vCPU. */
 __attribute__((noinline, cold)) static void
 handle_watched_exit(struct vcpu *vcpu, struct kvm_run *run, uint32_t reason)
 {
@@ -348,6 +349,9 @@ handle_watched_exit(struct vcpu *vcpu, struct kvm_run *run, uint32_t reason)
                                     .name = vcpu_exit_name(reason),
                                     .device = range ? range->name : NULL};
     trace_end(&span, "%s", text);
+    if (vcpu->stepping && (reason == KVM_EXIT_MMIO || reason == KVM_EXIT_IO)) {
+        vm_debug_access(vcpu);
+    }
 }
 
 /* Run guest code until the machine stops. */

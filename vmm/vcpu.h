@@ -24,9 +24,10 @@ struct vcpu {
     bool thread_started;
     struct bus_cursor mmio; /* this thread's own */
     struct bus_cursor pio;
-    struct exit_stats *stats; /* of this vCPU, with --stats; else NULL */
-    bool frozen;              /* stays parked while others run; vm->lock */
-    bool has_debug_exit;      /* `debug` is news; vm->lock */
+    struct exit_stats *stats;        /* of this vCPU, with --stats; else NULL */
+    bool frozen;                     /* stays parked while others run; vm->lock */
+    bool stepping;                   /* KVM steps it; changes while it is parked only */
+    enum vm_debug_event debug_event; /* and its details in `debug`; vm->lock */
     struct kvm_debug_exit_arch debug;
     struct arch_vcpu arch; /* vmm/<arch>/arch_types.h */
 };

@@ -278,14 +278,20 @@ void vm_release(struct vm *vm, enum vm_holder holder)
 
 /* ---- debugging */
 
-void vm_freeze_vcpu(struct vcpu *vcpu, bool frozen)
+void vm_set_vcpu_debug(struct vcpu *vcpu, bool frozen, bool stepping)
 {
     pthread_mutex_lock(&vcpu->vm->lock);
     vcpu->frozen = frozen;
+    bool changes = vcpu->stepping != stepping;
+    vcpu->stepping = stepping;
     pthread_mutex_unlock(&vcpu->vm->lock);
+    if (changes) {
+        trace_watch(TRACE_ID_vcpu_exit, stepping); /* where vm_debug_access() is called */
+    }
 }
 
-bool vm_debug_exit(struct vcpu *vcpu)
+/* Something for the main thread to look at. False: nobody debugs. */
+static bool post_debug_event(struct vcpu *vcpu, enum vm_debug_event event)
 {
     struct vm *vm = vcpu->vm;
     uint64_t one = 1;
@@ -293,24 +299,35 @@ bool vm_debug_exit(struct vcpu *vcpu)
     int fd = vm->debug_fd;
     if (fd >= 0) {
         vcpu->debug = vcpu->run->debug.arch;
-        vcpu->has_debug_exit = true;
+        vcpu->debug_event = event;
     }
     pthread_mutex_unlock(&vm->lock);
     if (fd < 0) {
         return false;
     }
     stop_running(vm);
-    return write(fd, &one, sizeof(one)) == (ssize_t)sizeof(one) || errno == EAGAIN;
+    (void)!write(fd, &one, sizeof(one)); /* its counter cannot be full */
+    return true;
 }
 
-bool vm_take_debug_exit(struct vcpu *vcpu, struct kvm_debug_exit_arch *exit)
+bool vm_debug_exit(struct vcpu *vcpu)
+{
+    return post_debug_event(vcpu, VM_DEBUG_EXIT);
+}
+
+void vm_debug_access(struct vcpu *vcpu)
+{
+    (void)post_debug_event(vcpu, VM_DEBUG_ACCESS);
+}
+
+enum vm_debug_event vm_take_debug_event(struct vcpu *vcpu, struct kvm_debug_exit_arch *exit)
 {
     pthread_mutex_lock(&vcpu->vm->lock);
-    bool taken = vcpu->has_debug_exit;
+    enum vm_debug_event event = vcpu->debug_event;
     *exit = vcpu->debug;
-    vcpu->has_debug_exit = false;
+    vcpu->debug_event = VM_DEBUG_NONE;
     pthread_mutex_unlock(&vcpu->vm->lock);
-    return taken;
+    return event;
 }
 
 void vm_stop_vcpus(struct vm *vm)

@@ -121,10 +121,10 @@ void vm_hold(struct vm *vm, enum vm_holder holder);
 void vm_release(struct vm *vm, enum vm_holder holder);
 
 /*
- * Let this vCPU stay parked, or not, when the others run: a debugger's business. All vCPUs are
- * parked.
+ * A debugger's business: how this vCPU is to run when the machine does. `frozen`: it stays parked.
+ * `stepping`: KVM steps it. All vCPUs are parked.
  */
-void vm_freeze_vcpu(struct vcpu *vcpu, bool frozen);
+void vm_set_vcpu_debug(struct vcpu *vcpu, bool frozen, bool stepping);
 
 /*
  * On the vCPU's thread: KVM_EXIT_DEBUG, whose details are kept in vcpu->debug. All vCPUs leave the
@@ -132,8 +132,21 @@ void vm_freeze_vcpu(struct vcpu *vcpu, bool frozen);
  */
 bool vm_debug_exit(struct vcpu *vcpu);
 
-/* Was there a KVM_EXIT_DEBUG since this was last asked? The vCPU is parked. Main thread. */
-bool vm_take_debug_exit(struct vcpu *vcpu, struct kvm_debug_exit_arch *exit);
+/*
+ * On the vCPU's thread: an access to a device has been handled, and the vCPU steps. The instruction
+ * is done with that, but KVM on x86 does not say so after a write, and executes another one. So
+ * this stops the vCPU as soon as KVM has completed the access.
+ */
+void vm_debug_access(struct vcpu *vcpu);
+
+enum vm_debug_event {
+    VM_DEBUG_NONE,
+    VM_DEBUG_EXIT,   /* KVM_EXIT_DEBUG */
+    VM_DEBUG_ACCESS, /* vm_debug_access(): a step is done */
+};
+
+/* What has happened since this was last asked? The vCPU is parked. Main thread. */
+enum vm_debug_event vm_take_debug_event(struct vcpu *vcpu, struct kvm_debug_exit_arch *exit);
 
 /* Pause, end the threads and destroy the vCPUs. */
 void vm_stop_vcpus(struct vm *vm);
