@@ -308,28 +308,29 @@ static bool take_point(struct gdb_reader *args, enum gdb_point *point, uint64_t 
     return take_range(args, address, kind) && gdb_at_end(args);
 }
 
-static void insert_point(struct gdb_stub *stub, struct gdb_reader *args)
+static void change_point(struct gdb_stub *stub, struct gdb_reader *args, bool insert)
 {
+    const struct gdb_target_ops *ops = stub->ops;
     enum gdb_point point;
     uint64_t address;
     uint64_t kind;
     if (!take_point(args, &point, &address, &kind)) {
         put_error(stub, -EINVAL);
-        return;
+    } else if (insert) {
+        put_result(stub, ops->insert(stub->target, stub->cpu, point, address, kind));
+    } else {
+        put_result(stub, ops->remove(stub->target, point, address, kind));
     }
-    put_result(stub, stub->ops->insert(stub->target, stub->cpu, point, address, kind));
+}
+
+static void insert_point(struct gdb_stub *stub, struct gdb_reader *args)
+{
+    change_point(stub, args, true);
 }
 
 static void remove_point(struct gdb_stub *stub, struct gdb_reader *args)
 {
-    enum gdb_point point;
-    uint64_t address;
-    uint64_t kind;
-    if (!take_point(args, &point, &address, &kind)) {
-        put_error(stub, -EINVAL);
-        return;
-    }
-    put_result(stub, stub->ops->remove(stub->target, point, address, kind));
+    change_point(stub, args, false);
 }
 
 /* ---- running */
