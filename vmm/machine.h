@@ -89,7 +89,10 @@ void machine_destroy_console(struct machine *machine);
  */
 int machine_reset(struct machine *machine, struct error *err);
 
-/* The person asks the guest to shut down: press its power button. */
-void machine_power_button(struct machine *machine);
+/*
+ * In each architecture's machine.c. The person asks the guest to shut down: press its power button.
+ * Whether and when the guest does, is up to it. Any thread. 0.
+ */
+int machine_powerdown(struct machine *machine, struct error *err);
 
 #endif

@@ -179,7 +179,7 @@
     X(acpi_pm_sci, "level=%u", (unsigned level), level)                                            \
     X(reset_port, "port=0x%x value=0x%x", (unsigned port, unsigned value), port, value)            \
     X(pvpanic_event, "value=0x%x", (unsigned value), value)                                        \
-    /* devices/pl011.c, devices/pl031.c, devices/gicv2m.c */                                       \
+    /* devices/pl011.c, devices/pl031.c, devices/pl061.c, devices/gicv2m.c */                      \
     X(pl011_read, "reg=0x%03x value=0x%x", (unsigned reg, unsigned value), reg, value)             \
     X(pl011_write, "reg=0x%03x value=0x%x", (unsigned reg, unsigned value), reg, value)            \
     X(pl011_irq, "level=%u", (unsigned level), level)                                              \
@@ -187,6 +187,10 @@
     X(pl031_read, "reg=0x%03x value=0x%x", (unsigned reg, unsigned value), reg, value)             \
     X(pl031_write, "reg=0x%03x value=0x%x", (unsigned reg, unsigned value), reg, value)            \
     X(pl031_irq, "level=%u", (unsigned level), level)                                              \
+    X(pl061_read, "reg=0x%03x value=0x%x", (unsigned reg, unsigned value), reg, value)             \
+    X(pl061_write, "reg=0x%03x value=0x%x", (unsigned reg, unsigned value), reg, value)            \
+    X(pl061_irq, "level=%u", (unsigned level), level)                                              \
+    X(pl061_key, "pin=%u down=%u", (unsigned pin, unsigned down), pin, down)                       \
     X(gicv2m_read, "reg=0x%03x size=%u value=0x%" PRIx64,                                          \
       (unsigned reg, unsigned size, uint64_t value), reg, size, value)                             \
     X(gicv2m_write, "reg=0x%03x size=%u value=0x%" PRIx64,                                         \

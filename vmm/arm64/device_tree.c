@@ -19,6 +19,7 @@ enum {
     PHANDLE_MSI = 2,
     PHANDLE_CLOCK = 3,
     PHANDLE_SMMU = 4,
+    PHANDLE_GPIO = 5,
     PHANDLE_CPU0 = 0x100
 };
 
@@ -303,6 +304,34 @@ static void add_pl031(struct tree *tree)
     end(tree);
 }
 
+static void add_pl061(struct tree *tree)
+{
+    begin_at(tree, "pl061", ARM64_PL061_BASE);
+    ADD_TEXTS(tree, "compatible", "arm,pl061\0arm,primecell");
+    ADD_CELLS(tree, "reg", CELLS(ARM64_PL061_BASE), CELLS(0x1000));
+    ADD_CELLS(tree, "interrupts", SPI, ARM64_GSI_PL061 - ARM64_SPI, LEVEL_HIGH);
+    ADD_CELLS(tree, "clocks", PHANDLE_CLOCK);
+    add_text(tree, "clock-names", "apb_pclk");
+    add_empty(tree, "gpio-controller");
+    ADD_CELLS(tree, "#gpio-cells", 2);
+    ADD_CELLS(tree, "phandle", PHANDLE_GPIO);
+    end(tree);
+}
+
+/* The power button: a key at a pin of the PL061, high while it is down. */
+static void add_gpio_keys(struct tree *tree)
+{
+    enum { KEY_POWER = 116, ACTIVE_HIGH = 0 };
+    begin(tree, "gpio-keys");
+    add_text(tree, "compatible", "gpio-keys");
+    begin(tree, "poweroff");
+    add_text(tree, "label", "GPIO Key Poweroff");
+    ADD_CELLS(tree, "linux,code", KEY_POWER);
+    ADD_CELLS(tree, "gpios", PHANDLE_GPIO, ARM64_POWER_BUTTON_PIN, ACTIVE_HIGH);
+    end(tree);
+    end(tree);
+}
+
 /* Its interrupts are pulses. One cell says who asks: a StreamID. */
 static void add_smmu(struct tree *tree, const struct device_tree_config *config)
 {
@@ -425,6 +454,8 @@ static void add_root(struct tree *tree, const struct device_tree_config *config)
     add_clock(tree);
     add_pl011(tree);
     add_pl031(tree);
+    add_pl061(tree);
+    add_gpio_keys(tree);
     add_smmu(tree, config);
     add_pcie(tree, config);
     end(tree);

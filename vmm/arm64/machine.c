@@ -156,6 +156,29 @@ static void reset_rtc(struct machine *machine)
     pl031_reset(&machine->arch.rtc);
 }
 
+/* ---- 9030000: general-purpose I/O, for the power button */
+
+static int build_gpio(struct machine *machine, struct error *err)
+{
+    const struct pl061_config config = {.bus = &machine->vm.mmio,
+                                        .base = ARM64_PL061_BASE,
+                                        .irq = &machine->vm.irq.chip,
+                                        .gsi = ARM64_GSI_PL061,
+                                        .loop = &machine->vm.loop,
+                                        .key = ARM64_POWER_BUTTON_PIN};
+    return pl061_init(&machine->arch.gpio, &config, err);
+}
+
+static void destroy_gpio(struct machine *machine)
+{
+    pl061_destroy(&machine->arch.gpio);
+}
+
+static void reset_gpio(struct machine *machine)
+{
+    pl061_reset(&machine->arch.gpio);
+}
+
 /* ---- 9000000: the serial port, and minivmm's stdin and stdout behind it */
 
 static int build_serial(struct machine *machine, struct error *err)
@@ -248,6 +271,7 @@ const struct machine_part machine_parts[] = {
     {build_irqchip, destroy_irqchip, NULL},    /* the same */
     {build_gicv2m, destroy_gicv2m, NULL},
     {build_rtc, destroy_rtc, reset_rtc},
+    {build_gpio, destroy_gpio, reset_gpio},
     {machine_build_console, machine_destroy_console, NULL, .to_run = true},
     {build_serial, destroy_serial, reset_serial},
     {build_iommu, destroy_iommu, reset_iommu},
@@ -283,6 +307,7 @@ unsigned machine_wires(const struct machine *machine, struct machine_wire wires[
     unsigned count = 0;
     wires[count++] = (struct machine_wire){ARM64_GSI_PL011, "pl011"};
     wires[count++] = (struct machine_wire){ARM64_GSI_PL031, "pl031"};
+    wires[count++] = (struct machine_wire){ARM64_GSI_PL061, "pl061"};
     if (machine->arch.smmu) {
         wires[count++] = (struct machine_wire){ARM64_GSI_SMMU, "smmuv3, event queue"};
         wires[count++] = (struct machine_wire){ARM64_GSI_SMMU + 3, "smmuv3, global errors"};
@@ -373,7 +398,9 @@ int machine_reset(struct machine *machine, struct error *err)
     return ret;
 }
 
-void machine_power_button(struct machine *machine)
+int machine_powerdown(struct machine *machine, struct error *err)
 {
-    (void)machine; /* there is none: it would take a PL061 and a gpio-keys node */
+    (void)err; /* a key can always be pressed */
+    pl061_press_key(&machine->arch.gpio);
+    return 0;
 }

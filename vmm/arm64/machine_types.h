@@ -10,6 +10,7 @@
 #include "devices/iommu/smmuv3.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
+#include "devices/pl061.h"
 #include "vmm/arm64/boot.h"
 #include "vmm/arm64/irqchip.h"
 #include "vmm/arm64/memory_map.h"
@@ -28,6 +29,7 @@ struct arch_machine {
     struct arm64_irqchip irqchip;
     struct gicv2m gicv2m;
     struct pl031 rtc;
+    struct pl061 gpio;
     struct pl011 serial;
     struct smmuv3 *smmu; /* NULL: without --iommu */
 };

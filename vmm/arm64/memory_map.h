@@ -8,6 +8,7 @@
  *  80a0000 -   8ffffff   redistributors of the first 123 vCPUs (GICv3)
  *  9000000               PL011, the serial port
  *  9010000               PL031, the clock
+ *  9030000               PL061, general-purpose I/O: the power button
  *  9050000 -   906ffff   SMMUv3, if there is an IOMMU
  * 10000000 -  3efeffff   memory BARs
  * 3eff0000 -  3effffff   I/O BARs: the PCI bus's I/O space
@@ -33,6 +34,9 @@
 /* What clocks the serial port and the clock. */
 enum { ARM64_APB_CLOCK_HZ = 24000000 };
 
+/* Which pin of the PL061 the power button is on. */
+enum { ARM64_POWER_BUTTON_PIN = 3 };
+
 /* ---- guest physical addresses */
 #define ARM64_GICD_BASE       0x08000000ull
 #define ARM64_GICD_SIZE       0x00010000ull
@@ -47,6 +51,7 @@ enum { ARM64_APB_CLOCK_HZ = 24000000 };
 #define ARM64_GICR_STRIDE     0x00020000ull /* a vCPU's two frames */
 #define ARM64_PL011_BASE      0x09000000ull
 #define ARM64_PL031_BASE      0x09010000ull
+#define ARM64_PL061_BASE      0x09030000ull
 #define ARM64_SMMU_BASE       0x09050000ull
 #define ARM64_SMMU_SIZE       0x00020000ull
 #define ARM64_PCI32_BASE      0x10000000ull
@@ -73,7 +78,8 @@ enum {
     ARM64_PPI = 16,
     ARM64_GSI_PL011 = ARM64_SPI + 1,
     ARM64_GSI_PL031 = ARM64_SPI + 2,
-    ARM64_GSI_PCI = ARM64_SPI + 3,  /* wire 0-3 of the root bus: SPIs 3-6 */
+    ARM64_GSI_PCI = ARM64_SPI + 3, /* wire 0-3 of the root bus: SPIs 3-6 */
+    ARM64_GSI_PL061 = ARM64_SPI + 7,
     ARM64_GSI_MSI = ARM64_SPI + 48, /* those of the GICv2m frame */
     ARM64_MSI_COUNT = 64,
     ARM64_GSI_SMMU = ARM64_SPI + 74, /* 74-77: eventq, priq, cmdq-sync, gerror; where they are the

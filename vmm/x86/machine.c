@@ -352,7 +352,9 @@ int machine_reset(struct machine *machine, struct error *err)
     return ret;
 }
 
-void machine_power_button(struct machine *machine)
+int machine_powerdown(struct machine *machine, struct error *err)
 {
+    (void)err; /* a button can always be pressed */
     acpi_pm_power_button(&machine->arch.acpi_pm);
+    return 0;
 }

@@ -312,6 +312,22 @@ static void test_interrupt_map_swizzles(void **state)
     assert_int_equal(cell(rig, "/pcie@4010000000", "interrupt-map-mask", 0), 0x1800);
 }
 
+static void test_the_power_button_is_a_key_at_a_pin(void **state)
+{
+    struct rig *rig = *state;
+    build(rig);
+    expect_text(rig, "/pl061@9030000", "compatible", "arm,pl061");
+    assert_int_equal(cell(rig, "/pl061@9030000", "interrupts", 0), 0); /* SPI */
+    assert_int_equal(cell(rig, "/pl061@9030000", "interrupts", 1), 7);
+    assert_int_equal(cell(rig, "/pl061@9030000", "interrupts", 2), 4); /* level, high */
+    expect_text(rig, "/gpio-keys", "compatible", "gpio-keys");
+    assert_int_equal(cell(rig, "/gpio-keys/poweroff", "linux,code", 0), 116); /* KEY_POWER */
+    uint32_t chip = cell(rig, "/gpio-keys/poweroff", "gpios", 0);
+    assert_int_equal(fdt_node_offset_by_phandle(rig->tree, chip), node(rig, "/pl061@9030000"));
+    assert_int_equal(cell(rig, "/gpio-keys/poweroff", "gpios", 1), 3);
+    assert_int_equal(cell(rig, "/gpio-keys/poweroff", "gpios", 2), 0); /* high while it is down */
+}
+
 static void test_windows(void **state)
 {
     struct rig *rig = *state;
@@ -362,6 +378,7 @@ int main(void)
         TEST(test_smmu_is_in_front_of_every_requester),
         TEST(test_every_vcpu_is_there),
         TEST(test_interrupt_map_swizzles),
+        TEST(test_the_power_button_is_a_key_at_a_pin),
         TEST(test_windows),
         TEST(test_too_little_room_is_an_error),
         TEST(test_a_file_that_cannot_be_written_is_named),
