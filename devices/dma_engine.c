@@ -506,6 +506,27 @@ static void engine_write(void *opaque, uint64_t offset, unsigned size, uint64_t 
     }
 }
 
+/* What was written to a register that reads as 0 is shown, too. pci.lock is held. */
+static uint64_t peek(struct pci_device *device, const struct register_desc *reg)
+{
+    const struct dma_engine *engine = (const struct dma_engine *)device;
+    switch (reg->offset) {
+    case DMA_ENGINE_SRC:
+        return engine->source;
+    case DMA_ENGINE_DST:
+        return engine->destination;
+    case DMA_ENGINE_LEN:
+        return engine->length;
+    default:
+        return read_register(engine, reg->offset);
+    }
+}
+
+static const struct pci_register_view views[] = {
+    {&dma_engine_registers, 0, peek},
+    {.block = NULL},
+};
+
 static const struct bus_ops register_ops = {.read = engine_read, .write = engine_write};
 
 /* ---- the PCI function */
@@ -586,4 +607,5 @@ const struct pci_device_type dma_engine_type = {
     .realize = engine_realize,
     .unrealize = engine_unrealize,
     .reset = engine_reset,
+    .registers = views,
 };

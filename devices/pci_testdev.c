@@ -45,13 +45,8 @@ const struct register_block pci_testdev_registers = {
     .stride = 4,
 };
 
-static uint64_t testdev_read(void *opaque, uint64_t offset, unsigned size)
+static uint64_t read_register(const struct pci_testdev *dev, uint64_t offset)
 {
-    struct pci_testdev *dev = opaque;
-    trace_pci_testdev_read(dev->pci.name, register_name(&pci_testdev_registers, offset), size);
-    if (register_malformed(&pci_testdev_registers, offset, size)) {
-        return UINT64_MAX;
-    }
     switch (offset) {
     case PCI_TESTDEV_ID:
         return PCI_TESTDEV_ID_VALUE;
@@ -62,6 +57,26 @@ static uint64_t testdev_read(void *opaque, uint64_t offset, unsigned size)
     default: /* DOORBELL is write-only, the rest reserved */
         return offset == PCI_TESTDEV_DOORBELL ? 0 : UINT64_MAX;
     }
+}
+
+static uint64_t peek(struct pci_device *device, const struct register_desc *reg)
+{
+    return read_register((const struct pci_testdev *)device, reg->offset);
+}
+
+static const struct pci_register_view views[] = {
+    {&pci_testdev_registers, PCI_TESTDEV_MEMORY_BAR, peek},
+    {.block = NULL},
+};
+
+static uint64_t testdev_read(void *opaque, uint64_t offset, unsigned size)
+{
+    struct pci_testdev *dev = opaque;
+    trace_pci_testdev_read(dev->pci.name, register_name(&pci_testdev_registers, offset), size);
+    if (register_malformed(&pci_testdev_registers, offset, size)) {
+        return UINT64_MAX;
+    }
+    return read_register(dev, offset);
 }
 
 static void ring(struct pci_testdev *dev, uint32_t vector)
@@ -146,4 +161,5 @@ const struct pci_device_type pci_testdev_type = {
     .default_slot = -1,
     .realize = testdev_realize,
     .reset = testdev_reset,
+    .registers = views,
 };

@@ -128,6 +128,17 @@ static void write_register(struct adder *adder, uint64_t offset, uint32_t value)
     }
 }
 
+/* For the monitor's `info regs`. Called with pci.lock held. */
+static uint64_t peek(struct pci_device *device, const struct register_desc *reg)
+{
+    return read_register((const struct adder *)device, reg->offset);
+}
+
+static const struct pci_register_view views[] = {
+    {&adder_registers, 0, peek},
+    {.block = NULL},
+};
+
 static uint64_t adder_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct adder *adder = opaque;
@@ -195,4 +206,5 @@ const struct pci_device_type adder_type = {
     .default_slot = -1,
     .realize = adder_realize,
     .reset = adder_reset,
+    .registers = views,
 };

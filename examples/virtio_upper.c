@@ -15,6 +15,7 @@
 #include "examples/virtio_upper.h"
 
 #include "devices/virtio/virtio.h"
+#include "devices/virtio/virtio_pci.h"
 #include "vmm/trace.h"
 
 enum { QUEUE_SIZE = 16 };
@@ -130,6 +131,7 @@ const struct pci_device_type virtio_upper_type = {
     .realize = upper_realize,
     .unrealize = upper_unrealize,
     .reset = virtio_pci_reset,
+    .registers = virtio_register_views,
     .config_written = virtio_pci_config_written,
     .config_read = virtio_pci_config_read,
 };

@@ -31,6 +31,7 @@
 #include "vmm/error.h"
 #include "vmm/irq.h"
 #include "vmm/property.h"
+#include "vmm/registers.h"
 #include "vmm/trace.h"
 
 struct pci_bus;
@@ -38,6 +39,15 @@ struct pci_device;
 struct pci_host;
 
 enum { PCI_BAR_COUNT = 6, PCI_CONFIG_SIZE = 4096 };
+
+/* A table of registers, for whoever shows their contents; a list of these ends with block NULL. */
+struct pci_register_view {
+    const struct register_block *block;
+    unsigned bar; /* where it is; left out if the device has not that BAR */
+    /* What is in the register, without what a read does: nothing is cleared, and no trace event.
+     * Called with device->lock held. */
+    uint64_t (*peek)(struct pci_device *device, const struct register_desc *reg);
+};
 
 /* What a device is and how to make one; one constant per kind, listed in devices/device_table.c. */
 struct pci_device_type {
@@ -62,6 +72,7 @@ struct pci_device_type {
      * only this type has. Called with device->lock held. May be NULL.
      */
     void (*config_written)(struct pci_device *device, unsigned reg, unsigned size);
+    const struct pci_register_view *registers; /* may be NULL */
     /* Replaces pci_config_read_default(), for registers whose reading does something. May be NULL.
      */
     uint32_t (*config_read)(struct pci_device *device, unsigned reg, unsigned size);

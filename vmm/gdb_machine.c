@@ -463,23 +463,7 @@ static unsigned cpu_count(void *opaque)
 
 static void describe_cpu(void *opaque, unsigned cpu, char *text, size_t size)
 {
-    struct kvm_mp_state state;
-    const char *word = "running";
-    if (ioctl(vcpu_at(opaque, cpu)->fd, KVM_GET_MP_STATE, &state) == 0) {
-        switch (state.mp_state) {
-        case KVM_MP_STATE_UNINITIALIZED:
-        case KVM_MP_STATE_INIT_RECEIVED:
-        case KVM_MP_STATE_STOPPED:
-            word = "off";
-            break;
-        case KVM_MP_STATE_HALTED:
-            word = "halted";
-            break;
-        default:
-            break;
-        }
-    }
-    snprintf(text, size, "CPU %u [%s]", cpu, word);
+    snprintf(text, size, "CPU %u [%s]", cpu, vcpu_state(vcpu_at(opaque, cpu)));
 }
 
 static const char *description(void *opaque)

@@ -16,8 +16,10 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "vmm/address.h"
+#include "vmm/registers.h"
 
 /* Seen from the device: DMA_FROM_MEMORY reads guest RAM, DMA_TO_MEMORY writes it. */
 enum dma_direction { DMA_FROM_MEMORY = 1, DMA_TO_MEMORY = 2 };
@@ -48,6 +50,11 @@ struct iommu_ops {
     int (*translate_row)(struct iommu *iommu, uint16_t requester_id, iova_t address,
                          uint64_t length, enum dma_direction direction,
                          struct iommu_translation *row, unsigned max);
+    /* Print how it is set up and what it keeps, for a person. Main thread. May be NULL. */
+    void (*describe)(struct iommu *iommu, FILE *out);
+    /* Its registers, and what is in one, without what a read does. May be NULL, together. */
+    const struct register_block *registers;
+    uint64_t (*peek)(const struct iommu *iommu, const struct register_desc *reg);
 };
 
 /* The part that all IOMMUs have; the first member of each one's own struct. */

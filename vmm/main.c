@@ -16,10 +16,12 @@
 #include <unistd.h>
 
 #include "devices/device_table.h"
+#include "vmm/control.h"
 #include "vmm/dump_machine.h"
 #include "vmm/exit_stats.h"
 #include "vmm/gdb_server.h"
 #include "vmm/machine.h"
+#include "vmm/monitor_server.h"
 #include "vmm/trace.h"
 #include "vmm/vcpu.h"
 
@@ -135,11 +137,50 @@ static int power_on(struct machine *machine, struct error *err)
     return machine_reset(machine, err);
 }
 
+/* ---- who looks at it from outside */
+
+struct servers {
+    struct control control;
+    struct gdb_server *gdb;
+    struct monitor_server *monitor;
+};
+
+static int open_servers(struct servers *servers, struct machine *machine, struct error *err)
+{
+    const struct options *options = machine->options;
+    bool gdb_starts = options->stopped && options->gdb;
+    int ret = 0;
+    *servers = (struct servers){.gdb = NULL};
+    control_init(&servers->control, machine);
+    if (options->stopped && !gdb_starts) {
+        vm_hold(&machine->vm, VM_HOLDER_MONITOR);
+    }
+    if (options->gdb) {
+        ret = gdb_server_start(&servers->gdb, &machine->vm, options->gdb, gdb_starts, err);
+    }
+    if (ret == 0 && options->monitor) {
+        ret = monitor_server_start(&servers->monitor, &servers->control, options->monitor, err);
+    }
+    return ret;
+}
+
+/* ---- its life */
+
+static void tell_of_reset(struct control *control)
+{
+    bool asked = control->reset_asked;
+    control->reset_asked = false;
+    control_tell(control, &(struct control_event){.kind = CONTROL_RESET,
+                                                  .guest = !asked,
+                                                  .reason = asked ? "host-qmp-system-reset"
+                                                                  : "guest-reset"});
+}
+
 /*
  * Run until the machine ends. Returns the request that ended it: power-off, crash or quit, or an
  * error if a reset failed (the kernel file became unreadable).
  */
-static int run(struct machine *machine, struct gdb_server *gdb, struct error *err)
+static int run(struct machine *machine, struct servers *servers, struct error *err)
 {
     struct vm *vm = &machine->vm;
     for (;;) {
@@ -149,7 +190,7 @@ static int run(struct machine *machine, struct gdb_server *gdb, struct error *er
         }
         vm_pause(vm);
         enum vm_request request = atomic_exchange(&vm->request, VM_REQUEST_NONE);
-        if (request == VM_REQUEST_CRASH && gdb_server_crash(gdb)) {
+        if (request == VM_REQUEST_CRASH && gdb_server_crash(servers->gdb)) {
             continue; /* gdb holds the machine */
         }
         if (request != VM_REQUEST_RESET) {
@@ -158,7 +199,8 @@ static int run(struct machine *machine, struct gdb_server *gdb, struct error *er
         if (machine->options->no_reboot) {
             return VM_REQUEST_POWEROFF;
         }
-        gdb_server_reset(gdb);
+        gdb_server_reset(servers->gdb);
+        tell_of_reset(&servers->control);
         int ret = power_on(machine, err);
         if (ret < 0) {
             return ret;
@@ -174,18 +216,15 @@ static int status_of(int ended_by)
                                           : STATUS_POWEROFF;
 }
 
-static int run_with_gdb(struct machine *machine, struct error *err)
+static int run_served(struct machine *machine, struct error *err)
 {
-    const struct options *options = machine->options;
-    struct gdb_server *gdb = NULL;
-    if (options->gdb) {
-        int ret = gdb_server_start(&gdb, &machine->vm, options->gdb, options->stopped, err);
-        if (ret < 0) {
-            return ret;
-        }
+    struct servers servers;
+    int ended_by = open_servers(&servers, machine, err);
+    if (ended_by == 0) {
+        ended_by = run(machine, &servers, err);
     }
-    int ended_by = run(machine, gdb, err);
-    gdb_server_finish(gdb, status_of(ended_by), atomic_load(&machine->vm.request_signal));
+    gdb_server_finish(servers.gdb, status_of(ended_by), atomic_load(&machine->vm.request_signal));
+    monitor_server_finish(servers.monitor);
     return ended_by;
 }
 
@@ -208,7 +247,7 @@ static int run_machine(struct machine *machine, struct error *err)
     if (ret == 0 && machine->options->dump_dtb) {
         return VM_REQUEST_POWEROFF; /* it has been written */
     }
-    return ret < 0 ? ret : run_with_gdb(machine, err);
+    return ret < 0 ? ret : run_served(machine, err);
 }
 
 /* Build the machine without KVM, draw it, and end. */

@@ -372,6 +372,20 @@ static int take_gdb_default(struct options *options, const char *value, struct e
     return take_gdb(options, "tcp::1234", err);
 }
 
+static int take_monitor(struct options *options, const char *value, struct error *err)
+{
+    (void)err;
+    options->monitor = value;
+    return 0;
+}
+
+static int take_qmp(struct options *options, const char *value, struct error *err)
+{
+    (void)err;
+    options->qmp = value;
+    return 0;
+}
+
 static int take_stopped(struct options *options, const char *value, struct error *err)
 {
     (void)value;
@@ -445,7 +459,12 @@ static const struct option_spec option_table[] = {
     {"gdb", 0, NEEDS_ARGUMENT, "ADDR",
      "let gdb attach to the guest at tcp::PORT,\ntcp:ADDR:PORT or unix:PATH", take_gdb},
     {"gdb-default", 's', NO_ARGUMENT, NULL, "the same as --gdb tcp::1234", take_gdb_default},
-    {"stopped", 'S', NO_ARGUMENT, NULL, "with --gdb: wait for gdb, then start", take_stopped},
+    {"stopped", 'S', NO_ARGUMENT, NULL, "wait for gdb's, or the monitor's, word to start",
+     take_stopped},
+    {"monitor", 0, NEEDS_ARGUMENT, "ADDR",
+     "commands to minivmm itself at unix:PATH or\ntcp:ADDR:PORT; on the console Ctrl-A c",
+     take_monitor},
+    {"qmp", 0, NEEDS_ARGUMENT, "ADDR", "the same for programs, by QEMU's protocol", take_qmp},
     {"trace", 0, NEEDS_ARGUMENT, "GLOB[,GLOB...]",
      "print the events whose names match, from left to\nright, '-GLOB' taking events out again;\n"
      "GLOB@DEVICE: of one device; may be repeated;\n--trace help explains, and lists the events",
@@ -618,6 +637,11 @@ static int settle_trace_format(struct options *options, struct error *err)
     return 0;
 }
 
+static bool can_be_started(const struct options *options)
+{
+    return options->gdb != NULL || options->monitor != NULL || options->qmp != NULL;
+}
+
 int options_parse(struct options *options, int argc, char **argv, struct error *err)
 {
     *options = (struct options){.action = OPTIONS_RUN, .memory = DEFAULT_MEMORY, .smp = 1};
@@ -636,8 +660,10 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
         options->dump_machine == NULL) {
         return error_set(err, -EINVAL, "--kernel FILE is missing (--help explains)");
     }
-    if (options->action == OPTIONS_RUN && options->stopped && options->gdb == NULL) {
-        return error_set(err, -EINVAL, "--stopped: needs --gdb, by which the guest can be started");
+    if (options->action == OPTIONS_RUN && options->stopped && !can_be_started(options)) {
+        return error_set(err, -EINVAL,
+                         "--stopped: needs --gdb, --monitor or --qmp, by which the guest can be "
+                         "started");
     }
     return 0;
 }
@@ -703,7 +729,8 @@ void options_print_help(FILE *out)
             "--NAME VALUE and --NAME=VALUE are the same. Of an option with one value that is\n"
             "given twice the last one counts.\n"
             "\n"
-            "Keys: Ctrl-A h help, Ctrl-A x quit, Ctrl-A Ctrl-A sends Ctrl-A to the guest.\n"
+            "Keys: Ctrl-A h help, Ctrl-A x quit, Ctrl-A c monitor and back, Ctrl-A Ctrl-A sends\n"
+            "Ctrl-A to the guest.\n"
             "\n"
             "Status: 0 after the guest's power-off, 1 after an error in the set-up, 3 after a\n"
             "crash of the guest.\n");

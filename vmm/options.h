@@ -54,7 +54,9 @@ struct options {
     const char *dump_dtb;     /* file to write the device tree to, instead of running; NULL: run */
     const char *iommu;        /* its kind, "auto" for the machine's own; NULL: none */
     const char *gdb;          /* where gdb may attach; NULL: nowhere */
-    bool stopped;             /* vCPUs wait for gdb */
+    const char *monitor;      /* where the monitor listens; NULL: nowhere */
+    const char *qmp;          /* where QMP does; NULL: nowhere */
+    bool stopped;             /* vCPUs wait for gdb, or for `cont` */
     struct device_option machine;
     struct device_option *devices;
     size_t device_count;

@@ -473,6 +473,24 @@ void vcpu_destroy(struct vcpu *vcpu)
     free(vcpu);
 }
 
+const char *vcpu_state(const struct vcpu *vcpu)
+{
+    struct kvm_mp_state state;
+    if (ioctl(vcpu->fd, KVM_GET_MP_STATE, &state) < 0) {
+        return "running"; /* an architecture without it has no other */
+    }
+    switch (state.mp_state) {
+    case KVM_MP_STATE_UNINITIALIZED:
+    case KVM_MP_STATE_INIT_RECEIVED:
+    case KVM_MP_STATE_STOPPED:
+        return "off";
+    case KVM_MP_STATE_HALTED:
+        return "halted";
+    default:
+        return "running";
+    }
+}
+
 const char *vcpu_exit_name(uint32_t reason)
 {
 #define NAME(exit) [exit] = #exit

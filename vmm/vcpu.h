@@ -51,6 +51,9 @@ void vcpu_crash(struct vcpu *vcpu, const char *reason);
 int vcpu_ioctl(struct vcpu *vcpu, unsigned long request, void *argument, const char *name,
                struct error *err);
 
+/* "running", "halted" (x86: waits for an interrupt) or "off". It is parked. */
+const char *vcpu_state(const struct vcpu *vcpu);
+
 /* The name of a KVM_EXIT_* value, "KVM_EXIT_IO". */
 const char *vcpu_exit_name(uint32_t reason);
 

@@ -9,6 +9,7 @@
  *   smmuv3_config.c   stream table, STE, CD, and their cache
  *   smmuv3_walk.c     page tables
  *   smmuv3_tlb.c      the IOTLB
+ *   smmuv3_describe.c the monitor's `info iommu`
  *
  * Two kinds of threads meet here: vCPUs that access registers, and whoever does DMA, which may be a
  * vCPU as well. Locks:
@@ -488,7 +489,18 @@ static int translate(struct iommu *iommu, uint16_t requester_id, iova_t address,
     return count < 0 ? count : 0;
 }
 
-static const struct iommu_ops iommu_ops = {.translate = translate, .translate_row = translate_row};
+static uint64_t peek(const struct iommu *iommu, const struct register_desc *reg)
+{
+    return read_register((const struct smmuv3 *)iommu, reg->offset);
+}
+
+static const struct iommu_ops iommu_ops = {
+    .translate = translate,
+    .translate_row = translate_row,
+    .describe = smmu_describe,
+    .registers = &smmuv3_registers,
+    .peek = peek,
+};
 
 struct iommu *smmuv3_iommu(struct smmuv3 *smmu)
 {

@@ -46,27 +46,14 @@ static unsigned field(uint64_t word, unsigned shift, unsigned bits)
 
 /* ---- the stream table, 3.3.1 */
 
-/* Bits of the StreamID that pick within the second level. Others than these are reserved: as 6. */
-static unsigned split_of(uint32_t cfg)
-{
-    unsigned split = cfg >> SMMU_STRTAB_SPLIT_SHIFT & SMMU_STRTAB_SPLIT;
-    return split == 8 || split == 10 ? split : 6;
-}
-
-/* Tables are aligned to their size; lower address bits are ignored. */
-static uint64_t aligned(uint64_t base, unsigned size_bits)
-{
-    return base & ~((1ull << size_bits) - 1);
-}
-
 static bool find_ste_2lvl(struct smmuv3 *smmu, uint16_t sid, uint32_t cfg, uint64_t base,
                           unsigned log2size, uint64_t *address)
 {
-    unsigned split = split_of(cfg);
+    unsigned split = smmu_split_of(cfg);
     unsigned l1_bits = (log2size > split ? log2size - split : 0) + 3;
     unsigned l1_index = sid >> split;
     unsigned l2_index = sid & ((1u << split) - 1);
-    uint64_t l1_address = aligned(base, l1_bits) + (uint64_t)l1_index * SMMU_L1STD_BYTES;
+    uint64_t l1_address = smmu_aligned(base, l1_bits) + (uint64_t)l1_index * SMMU_L1STD_BYTES;
     uint64_t l1;
     if (!fetch(smmu, l1_address, &l1, sizeof(l1))) {
         return fail(smmu, sid, SMMU_EVT_F_STE_FETCH, l1_address);
@@ -76,7 +63,7 @@ static bool find_ste_2lvl(struct smmuv3 *smmu, uint16_t sid, uint32_t cfg, uint6
         return bad_stream_id(smmu, sid);
     }
     unsigned count = 1u << (span - 1);
-    uint64_t l2 = aligned(l1 & SMMU_L1STD_L2PTR, span - 1 + 6);
+    uint64_t l2 = smmu_aligned(l1 & SMMU_L1STD_L2PTR, span - 1 + 6);
     trace_smmuv3_find_ste_2lvl(base, l1_address, l1_index, l2, l2_index, count - 1);
     *address = l2 + (uint64_t)l2_index * SMMU_STE_BYTES;
     return l2_index < count || bad_stream_id(smmu, sid);
@@ -86,17 +73,17 @@ static bool find_ste(struct smmuv3 *smmu, uint16_t sid, uint64_t *address)
 {
     uint32_t cfg = atomic_load(&smmu->strtab_base_cfg);
     uint64_t base = atomic_load(&smmu->strtab_base) & SMMU_STRTAB_BASE_ADDRESS;
-    unsigned log2size = cfg & SMMU_STRTAB_LOG2SIZE;
-    bool two_levels = (cfg >> SMMU_STRTAB_FMT_SHIFT & SMMU_STRTAB_FMT) == SMMU_STRTAB_FMT_2LVL;
-    log2size = log2size < SMMU_SID_BITS ? log2size : SMMU_SID_BITS;
-    trace_smmuv3_find_ste(sid, two_levels ? FEATURE_2LVL_STE : 0, two_levels ? split_of(cfg) : 0);
+    unsigned log2size = smmu_stream_bits(cfg);
+    bool two_levels = smmu_has_two_levels(cfg);
+    trace_smmuv3_find_ste(sid, two_levels ? FEATURE_2LVL_STE : 0,
+                          two_levels ? smmu_split_of(cfg) : 0);
     if (sid >> log2size) {
         return bad_stream_id(smmu, sid);
     }
     if (two_levels) {
         return find_ste_2lvl(smmu, sid, cfg, base, log2size, address);
     }
-    *address = aligned(base, log2size + 6) + (uint64_t)sid * SMMU_STE_BYTES;
+    *address = smmu_aligned(base, log2size + 6) + (uint64_t)sid * SMMU_STE_BYTES;
     return true;
 }
 

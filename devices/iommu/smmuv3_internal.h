@@ -193,6 +193,38 @@ static inline gpa_t smmu_queue_entry(uint64_t base, uint32_t index, unsigned ent
 
 void smmu_consume_commands(struct smmuv3 *smmu);
 
+/* ---- smmuv3_describe.c */
+
+/* As describe() of struct iommu_ops. Takes cache_lock. */
+void smmu_describe(struct iommu *iommu, FILE *out);
+
+/* ---- the stream table, 3.3.1 */
+
+static inline bool smmu_has_two_levels(uint32_t cfg)
+{
+    return (cfg >> SMMU_STRTAB_FMT_SHIFT & SMMU_STRTAB_FMT) == SMMU_STRTAB_FMT_2LVL;
+}
+
+/* Bits of a StreamID: no more count than are offered. */
+static inline unsigned smmu_stream_bits(uint32_t cfg)
+{
+    unsigned bits = cfg & SMMU_STRTAB_LOG2SIZE;
+    return bits < SMMU_SID_BITS ? bits : SMMU_SID_BITS;
+}
+
+/* Bits of the StreamID that pick within the second level. Others than these are reserved: as 6. */
+static inline unsigned smmu_split_of(uint32_t cfg)
+{
+    unsigned split = cfg >> SMMU_STRTAB_SPLIT_SHIFT & SMMU_STRTAB_SPLIT;
+    return split == 8 || split == 10 ? split : 6;
+}
+
+/* Tables are aligned to their size; lower address bits are ignored. */
+static inline uint64_t smmu_aligned(uint64_t base, unsigned size_bits)
+{
+    return base & ~((1ull << size_bits) - 1);
+}
+
 /* ---- smmuv3_config.c */
 
 /*

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "devices/virtio/virtio.h"
+#include "devices/virtio/virtio_pci.h"
 #include "vmm/disk.h"
 #include "vmm/trace.h"
 
@@ -529,6 +530,7 @@ const struct pci_device_type virtio_blk_type = {
     .realize = blk_realize,
     .unrealize = blk_unrealize,
     .reset = virtio_pci_reset,
+    .registers = virtio_register_views,
     .config_written = virtio_pci_config_written,
     .config_read = virtio_pci_config_read,
 };

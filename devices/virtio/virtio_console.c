@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "devices/virtio/virtio.h"
+#include "devices/virtio/virtio_pci.h"
 #include "vmm/console.h"
 
 enum { QUEUE_SIZE = 64, RECEIVE = 0, TRANSMIT = 1, QUEUES = 2, INPUT_CHUNK = 4096 };
@@ -406,6 +407,7 @@ const struct pci_device_type virtio_console_type = {
     .realize = console_realize,
     .unrealize = console_unrealize,
     .reset = virtio_pci_reset,
+    .registers = virtio_register_views,
     .config_written = virtio_pci_config_written,
     .config_read = virtio_pci_config_read,
 };

@@ -22,6 +22,7 @@
  * Everything is done on the device's own thread, for all pairs.
  */
 #include "devices/virtio/virtio_net.h"
+#include "devices/virtio/virtio_pci.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -867,6 +868,7 @@ const struct pci_device_type virtio_net_type = {
     .realize = net_realize,
     .unrealize = net_unrealize,
     .reset = virtio_pci_reset,
+    .registers = virtio_register_views,
     .config_written = virtio_pci_config_written,
     .config_read = virtio_pci_config_read,
 };

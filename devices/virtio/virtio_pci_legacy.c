@@ -92,6 +92,12 @@ static uint64_t read_register(struct virtio_device *virtio, uint64_t reg)
     }
 }
 
+uint64_t virtio_legacy_peek(struct pci_device *device, const struct register_desc *reg)
+{
+    struct virtio_device *virtio = (struct virtio_device *)device;
+    return reg->offset == VIRTIO_PCI_ISR ? virtio->isr : read_register(virtio, reg->offset);
+}
+
 static void write_queue(struct virtqueue *queue, uint64_t reg, uint32_t value)
 {
     if (reg == VIRTIO_PCI_QUEUE_PFN) {

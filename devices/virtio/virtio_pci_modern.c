@@ -89,6 +89,17 @@ static uint64_t read_common(struct virtio_device *virtio, uint32_t reg)
     }
 }
 
+static uint64_t peek_common(struct pci_device *device, const struct register_desc *reg)
+{
+    return read_common((struct virtio_device *)device, reg->offset);
+}
+
+const struct pci_register_view virtio_register_views[] = {
+    {&virtio_legacy_registers, VIRTIO_LEGACY_BAR, virtio_legacy_peek},
+    {&virtio_common_registers, VIRTIO_MODERN_BAR, peek_common},
+    {.block = NULL},
+};
+
 /* While the queue is enabled its driver must not touch these: 4.1.4.3.2. */
 static void write_stopped_queue(struct virtqueue *queue, uint32_t reg, uint64_t value)
 {

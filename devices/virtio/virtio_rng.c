@@ -12,6 +12,7 @@
 #include <sys/random.h>
 
 #include "devices/virtio/virtio.h"
+#include "devices/virtio/virtio_pci.h"
 
 enum { QUEUE_SIZE = 64, MOST_BYTES = 4096 };
 
@@ -93,6 +94,7 @@ const struct pci_device_type virtio_rng_type = {
     .realize = rng_realize,
     .unrealize = rng_unrealize,
     .reset = virtio_pci_reset,
+    .registers = virtio_register_views,
     .config_written = virtio_pci_config_written,
     .config_read = virtio_pci_config_read,
 };

@@ -19,6 +19,7 @@
 #include "devices/virtio/virtio_test.h"
 
 #include "devices/virtio/virtio.h"
+#include "devices/virtio/virtio_pci.h"
 #include "vmm/trace.h"
 #include "vmm/vm.h"
 
@@ -165,6 +166,7 @@ const struct pci_device_type virtio_test_type = {
     .realize = test_realize,
     .unrealize = test_unrealize,
     .reset = virtio_pci_reset,
+    .registers = virtio_register_views,
     .config_written = virtio_pci_config_written,
     .config_read = virtio_pci_config_read,
 };

@@ -329,7 +329,7 @@ static void unknown_options_suggest_a_near_one(void **state)
     ASSERT_REFUSED("--dmaengine: unknown option; did you mean --dma-engine?", "--dmaengine");
     ASSERT_REFUSED("--spm: unknown option (--help lists them)", "--spm", "2");
     ASSERT_REFUSED("--virtio: unknown option (--help lists them)", "--virtio");
-    ASSERT_REFUSED("--monitor: unknown option (--help lists them)", "--monitor=x");
+    ASSERT_REFUSED("--wonder: unknown option (--help lists them)", "--wonder=x");
     ASSERT_REFUSED("--qdb: unknown option; did you mean --gdb?", "--qdb", ":1234");
     ASSERT_REFUSED("-x: unknown option (--help lists them)", "-x");
     ASSERT_REFUSED("--a-name-longer-than-any-option-has-ever-been: unknown option (--help lists "
