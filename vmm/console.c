@@ -117,6 +117,9 @@ static void output_ready(void *opaque, uint32_t events)
     if (was_refused && console->receiver.writable != NULL) {
         console->receiver.writable(console->receiver.opaque);
     }
+    if (was_refused && console->monitor.writable != NULL) {
+        console->monitor.writable(console->monitor.opaque);
+    }
 }
 
 /*
@@ -182,8 +185,8 @@ static void say_help(struct console *console)
     say(console, "\r\n"
                  "Ctrl-A h       this help\r\n"
                  "Ctrl-A x       quit minivmm\r\n");
-    if (console->keys.monitor != NULL) {
-        say(console, "Ctrl-A c       the monitor\r\n");
+    if (console->monitor.input != NULL) {
+        say(console, "Ctrl-A c       the monitor, and back to the guest\r\n");
     }
     say(console, "Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n");
 }
@@ -205,6 +208,25 @@ static void keep(struct console *console, uint8_t byte)
     }
 }
 
+static void give_key(struct console *console, uint8_t key)
+{
+    if (console->to_monitor) {
+        console->monitor.input(console->monitor.opaque, key);
+    } else {
+        keep(console, key);
+    }
+}
+
+static void toggle_monitor(struct console *console)
+{
+    if (console->monitor.input == NULL) {
+        say(console, "\r\nminivmm: there is no monitor\r\n");
+        return;
+    }
+    console->to_monitor = !console->to_monitor;
+    console->monitor.toggled(console->monitor.opaque, console->to_monitor);
+}
+
 /* The key after Ctrl-A. */
 static void escape_key(struct console *console, uint8_t key)
 {
@@ -213,18 +235,14 @@ static void escape_key(struct console *console, uint8_t key)
         console->keys.quit(console->keys.opaque);
         break;
     case 'c':
-        if (console->keys.monitor != NULL) {
-            console->keys.monitor(console->keys.opaque);
-        } else {
-            say(console, "\r\nminivmm: there is no monitor\r\n");
-        }
+        toggle_monitor(console);
         break;
     case 'h':
     case '?':
         say_help(console);
         break;
     case CTRL_A:
-        keep(console, CTRL_A);
+        give_key(console, CTRL_A);
         break;
     default:
         break;
@@ -239,7 +257,7 @@ static void take_key(struct console *console, uint8_t key)
     } else if (key == CTRL_A) {
         console->escape = true;
     } else {
-        keep(console, key);
+        give_key(console, key);
     }
 }
 
@@ -364,6 +382,12 @@ void console_set_receiver(struct console *console, const struct console_receiver
     console->receiver = *receiver;
 }
 
+void console_set_monitor(struct console *console, const struct console_monitor *monitor)
+{
+    console->monitor = *monitor;
+    console->to_monitor = false;
+}
+
 /* ---- life */
 
 void console_reserve_descriptors(void)
@@ -404,7 +428,7 @@ static int open_wake(struct console *console)
 
 static int open_terminal(struct console *console)
 {
-    console->is_terminal = terminal_init(console->wake_source.fd);
+    console->is_terminal = terminal_prepare(console->wake_source.fd);
     if (!console->is_terminal) {
         return 0;
     }
@@ -438,6 +462,8 @@ int console_init(struct console *console, struct event_loop *loop, const struct 
     /* Member by member: clearing the whole struct would touch its buffer. */
     console->loop = loop;
     console->receiver = (struct console_receiver){.opaque = NULL};
+    console->monitor = (struct console_monitor){.opaque = NULL};
+    console->to_monitor = false;
     console->keys = *keys;
     console->input_source = (struct event_source){-1, input_ready, console};
     console->wake_source = (struct event_source){-1, woken, console};

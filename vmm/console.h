@@ -5,9 +5,10 @@
  * When stdin is a terminal it is put in raw mode (vmm/terminal.h), so that the guest gets every
  * key, Ctrl-C included. The escape key Ctrl-A reaches minivmm itself (h help, x quit, c monitor,
  * Ctrl-A twice sends one; any other key after it is dropped), from a terminal and from anything
- * else that stdin may be. What the guest does not take yet is kept, in order; from a terminal the
- * escape keys work nevertheless, and keys that find the buffer full are dropped. The end of stdin
- * ends nothing but the input.
+ * else that stdin may be. After Ctrl-A c keys go to the monitor until the next Ctrl-A c; what the
+ * guest says is still shown. What the guest does not take yet is kept, in order; from a terminal
+ * the escape keys work nevertheless, and keys that find the buffer full are dropped. The end of
+ * stdin ends nothing but the input.
  *
  * Output never blocks a vCPU: what stdout does not take is refused, and the serial port is told
  * when there is room again. One lock inside, for output; it is a leaf and never held while a
@@ -36,8 +37,15 @@ struct console_receiver {
 
 /* What the escape keys do. Main thread. */
 struct console_keys {
-    void (*quit)(void *opaque);    /* Ctrl-A x */
-    void (*monitor)(void *opaque); /* Ctrl-A c; NULL: no monitor, the key says so */
+    void (*quit)(void *opaque); /* Ctrl-A x */
+    void *opaque;
+};
+
+/* Who has the keys after Ctrl-A c. Main thread, without the console's lock. */
+struct console_monitor {
+    void (*toggled)(void *opaque, bool on);   /* the keys are its own from now on, or no more */
+    void (*input)(void *opaque, uint8_t key); /* NULL: there is no monitor, Ctrl-A c says so */
+    void (*writable)(void *opaque);           /* after a refused write */
     void *opaque;
 };
 
@@ -56,6 +64,7 @@ struct console {
     struct event_loop *loop;
     struct console_receiver receiver;
     struct console_keys keys;
+    struct console_monitor monitor;
 
     /* Input: main thread. */
     struct event_source input_source; /* stdin, or an eventfd that is always ready in its place */
@@ -64,6 +73,7 @@ struct console {
     bool is_terminal;
     bool background; /* the terminal is somebody else's now */
     bool escape;     /* Ctrl-A was the last key */
+    bool to_monitor; /* keys go there, not to the guest */
     struct event_timer foreground_timer;
     uint8_t pending[CONSOLE_PENDING]; /* a ring */
     size_t pending_first;
@@ -99,9 +109,13 @@ void console_destroy(struct console *console);
 /* Connect the serial port. Before the event loop runs. */
 void console_set_receiver(struct console *console, const struct console_receiver *receiver);
 
+/* Connect the monitor; all zeroes disconnects it. Main thread. */
+void console_set_monitor(struct console *console, const struct console_monitor *monitor);
+
 /*
  * Write to stdout. Returns how many bytes were taken, 0 to `length`; if not all, receiver.writable
- * is called when there is room again. Output to a closed stdout is taken and dropped. Any thread.
+ * and monitor.writable are called when there is room again. Output to a closed stdout is taken and
+ * dropped. Any thread.
  */
 size_t console_write(struct console *console, const uint8_t *data, size_t length);
 

@@ -41,6 +41,7 @@ struct control {
     struct control_watcher *watchers;
     const char *quit_reason; /* who asked for the end; NULL: nobody has, from here */
     bool reset_asked;
+    bool no_reboot; /* a reset has become the end */
 };
 
 void control_init(struct control *control, struct machine *machine);

@@ -21,7 +21,9 @@
 #include "vmm/exit_stats.h"
 #include "vmm/gdb_server.h"
 #include "vmm/machine.h"
+#include "vmm/monitor_console.h"
 #include "vmm/monitor_server.h"
+#include "vmm/qmp.h"
 #include "vmm/trace.h"
 #include "vmm/vcpu.h"
 
@@ -143,6 +145,8 @@ struct servers {
     struct control control;
     struct gdb_server *gdb;
     struct monitor_server *monitor;
+    struct monitor_console *console;
+    struct qmp_server *qmp;
 };
 
 static int open_servers(struct servers *servers, struct machine *machine, struct error *err)
@@ -160,6 +164,12 @@ static int open_servers(struct servers *servers, struct machine *machine, struct
     }
     if (ret == 0 && options->monitor) {
         ret = monitor_server_start(&servers->monitor, &servers->control, options->monitor, err);
+    }
+    if (ret == 0 && options->qmp) {
+        ret = qmp_server_start(&servers->qmp, &servers->control, options->qmp, err);
+    }
+    if (ret == 0) {
+        ret = monitor_console_start(&servers->console, &servers->control, &machine->console, err);
     }
     return ret;
 }
@@ -197,6 +207,7 @@ static int run(struct machine *machine, struct servers *servers, struct error *e
             return (int)request;
         }
         if (machine->options->no_reboot) {
+            servers->control.no_reboot = true;
             return VM_REQUEST_POWEROFF;
         }
         gdb_server_reset(servers->gdb);
@@ -216,6 +227,26 @@ static int status_of(int ended_by)
                                           : STATUS_POWEROFF;
 }
 
+/* Why minivmm ends, in QAPI's words. */
+static void tell_of_the_end(struct control *control, int ended_by)
+{
+    const struct machine *machine = control->machine;
+    struct control_event event = {.kind = CONTROL_SHUTDOWN, .guest = true};
+    if (ended_by == VM_REQUEST_CRASH) {
+        control_tell(control, &(struct control_event){.kind = CONTROL_GUEST_PANICKED});
+        event.reason = "guest-panic";
+    } else if (ended_by == VM_REQUEST_POWEROFF) {
+        event.reason = control->no_reboot ? "guest-reset" : "guest-shutdown";
+    } else {
+        event.guest = false;
+        event.reason = atomic_load(&machine->vm.request_signal) ? "host-signal"
+                       : control->quit_reason                   ? control->quit_reason
+                       : ended_by < 0                           ? "host-error"
+                                                                : "host-ui";
+    }
+    control_tell(control, &event);
+}
+
 static int run_served(struct machine *machine, struct error *err)
 {
     struct servers servers;
@@ -224,7 +255,10 @@ static int run_served(struct machine *machine, struct error *err)
         ended_by = run(machine, &servers, err);
     }
     gdb_server_finish(servers.gdb, status_of(ended_by), atomic_load(&machine->vm.request_signal));
+    tell_of_the_end(&servers.control, ended_by);
     monitor_server_finish(servers.monitor);
+    qmp_server_finish(servers.qmp);
+    monitor_console_finish(servers.console);
     return ended_by;
 }
 

@@ -115,7 +115,7 @@ static void handle(int number, void (*handler)(int), struct sigaction *previous)
 
 /* ---- life */
 
-bool terminal_init(int wake_fd)
+bool terminal_prepare(int wake_fd)
 {
     if (!isatty(STDIN_FILENO)) {
         return false;

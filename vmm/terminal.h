@@ -20,7 +20,7 @@
  * Is stdin a terminal? If so, prepare for its restoration on every way out, and write `wake_fd` (an
  * eventfd) whenever the process is continued after a stop. Main thread.
  */
-bool terminal_init(int wake_fd);
+bool terminal_prepare(int wake_fd);
 
 /* Undo it, restoring the terminal. Main thread; may be called twice. */
 void terminal_destroy(void);

@@ -384,6 +384,7 @@ static void *vcpu_thread(void *opaque)
     char name[16];
     snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
     trace_name_thread(name);
+    atomic_store(&vcpu->thread_id, gettid());
     if (wait_until_running(vcpu)) {
         vcpu_run(vcpu);
     }

@@ -22,6 +22,7 @@ struct vcpu {
     struct kvm_run *run; /* shared with KVM */
     pthread_t thread;
     bool thread_started;
+    atomic_int thread_id;   /* the system's number of it, gettid(2); 0: not running yet */
     struct bus_cursor mmio; /* this thread's own */
     struct bus_cursor pio;
     struct exit_stats *stats;        /* of this vCPU, with --stats; else NULL */

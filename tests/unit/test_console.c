@@ -50,6 +50,9 @@ struct fake {
     unsigned writable_calls;
     unsigned quits;
     unsigned monitors;
+    bool monitor_on;
+    char monitor_keys[16];
+    size_t monitor_key_count;
     int saved_in; /* the test program's own stdin and stdout */
     int saved_out;
     int other_in; /* the test's ends */
@@ -93,10 +96,17 @@ static void fake_quit(void *opaque)
     event_loop_stop(&fake->loop);
 }
 
-static void fake_monitor(void *opaque)
+static void fake_toggled(void *opaque, bool on)
 {
     struct fake *fake = opaque;
     fake->monitors++;
+    fake->monitor_on = on;
+}
+
+static void fake_monitor_input(void *opaque, uint8_t key)
+{
+    struct fake *fake = opaque;
+    fake->monitor_keys[fake->monitor_key_count++] = (char)key;
 }
 
 static int set_up(void **state)
@@ -148,7 +158,8 @@ static int tear_down(void **state)
 static void start(struct fake *fake, int in, int out, bool with_monitor)
 {
     const struct console_receiver receiver = {fake_room, fake_input, fake_writable, fake};
-    const struct console_keys keys = {fake_quit, with_monitor ? fake_monitor : NULL, fake};
+    const struct console_keys keys = {fake_quit, fake};
+    const struct console_monitor monitor = {fake_toggled, fake_monitor_input, NULL, fake};
     fflush(stdout);
     dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
@@ -161,6 +172,9 @@ static void start(struct fake *fake, int in, int out, bool with_monitor)
     fake->console_made = rc == 0;
     assert_int_equal(rc, 0);
     console_set_receiver(&fake->console, &receiver);
+    if (with_monitor) {
+        console_set_monitor(&fake->console, &monitor);
+    }
 }
 
 static void start_on_pipes(struct fake *fake, bool with_monitor)
@@ -287,11 +301,16 @@ static void monitor_key(void **state)
     struct fake *fake = *state;
     start_on_pipes(fake, true);
     type_until(fake,
-               "\x01"
-               "c\x01hz",
-               5, 1);
-    assert_int_equal(fake->monitors, 1);
+               "a\x01"
+               "cxy\x01\x01\x01h\x01"
+               "cz",
+               13, 2);
+    assert_int_equal(fake->monitors, 2);
+    assert_false(fake->monitor_on);
     assert_non_null(strstr(output(fake), "the monitor"));
+    assert_memory_equal(fake->got, "az", 2);
+    assert_memory_equal(fake->monitor_keys, "xy\x01", 3);
+    assert_int_equal(fake->monitor_key_count, 3);
 }
 
 /* ---- a guest that is slow to read */
@@ -450,7 +469,7 @@ static void stdin_from_a_file(void **state)
 static void closed_descriptors(void **state)
 {
     struct fake *fake = *state;
-    const struct console_keys keys = {fake_quit, NULL, fake};
+    const struct console_keys keys = {fake_quit, fake};
     fflush(stdout);
     close(STDIN_FILENO);
     close(STDOUT_FILENO);
@@ -718,7 +737,7 @@ static int machine_main(void)
     static struct event_loop loop;
     static struct console console;
     const struct console_receiver receiver = {machine_room, machine_input, NULL, NULL};
-    const struct console_keys keys = {machine_quit, NULL, &loop};
+    const struct console_keys keys = {machine_quit, &loop};
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     for (int number = 1; number < NSIG; number++) {
@@ -989,7 +1008,7 @@ static void no_descriptors_left(void **state)
     struct fake *fake = *state;
     struct rlimit saved;
     struct error err = {""};
-    const struct console_keys keys = {fake_quit, NULL, fake};
+    const struct console_keys keys = {fake_quit, fake};
     getrlimit(RLIMIT_NOFILE, &saved);
     struct rlimit none = {.rlim_cur = 0, .rlim_max = saved.rlim_max};
     setrlimit(RLIMIT_NOFILE, &none);
