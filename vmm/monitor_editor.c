@@ -17,7 +17,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { ESCAPE = 0x1b, KEYS_MAX = 32, HISTORY_SIZE = 200, LINE_MAX_SHOWN = 4096 };
+enum {
+    ESCAPE = 0x1b,
+    SEQUENCE_BOUND = 4,
+    KEYS_MAX = 32,
+    HISTORY_SIZE = 200,
+    LINE_MAX_SHOWN = 4096
+};
 
 struct monitor_editor {
     struct monitor_editor_config config;
@@ -149,6 +155,7 @@ static void bind_keys(EditLine *edit)
     el_set(edit, EL_ADDFN, "complete-word", "Complete the word", complete);
     el_set(edit, EL_BIND, "^I", "complete-word", NULL);
     el_set(edit, EL_BIND, "^C", "ed-start-over", NULL);
+    el_set(edit, EL_BIND, "^D", "ed-delete-next-char", NULL); /* not the end of the input, too */
     el_set(edit, EL_BIND, "\\e[3~", "ed-delete-next-char", NULL);
     el_set(edit, EL_BIND, "\\e[H", "ed-move-to-beg", NULL);
     el_set(edit, EL_BIND, "\\e[F", "ed-move-to-end", NULL);
@@ -269,6 +276,9 @@ void monitor_editor_key(struct monitor_editor *editor, unsigned char key)
     editor->keys[editor->key_count++] = key;
     if (is_partial(editor->keys, editor->key_count)) {
         return;
+    }
+    if (editor->keys[0] == ESCAPE && editor->key_count > SEQUENCE_BOUND) {
+        editor->key_count = 0; /* a key with Ctrl or Alt, which nothing is bound to */
     }
     while (editor->key_at < editor->key_count) {
         int count = 0;

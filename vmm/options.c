@@ -729,8 +729,8 @@ void options_print_help(FILE *out)
             "--NAME VALUE and --NAME=VALUE are the same. Of an option with one value that is\n"
             "given twice the last one counts.\n"
             "\n"
-            "Keys: Ctrl-A h help, Ctrl-A x quit, Ctrl-A c monitor and back, Ctrl-A Ctrl-A sends\n"
-            "Ctrl-A to the guest.\n"
+            "Keys: Ctrl-A h help, Ctrl-A x quit, Ctrl-A c the monitor and back, Ctrl-A Ctrl-A\n"
+            "sends Ctrl-A to the guest.\n"
             "\n"
             "Status: 0 after the guest's power-off, 1 after an error in the set-up, 3 after a\n"
             "crash of the guest.\n");

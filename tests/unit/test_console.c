@@ -304,7 +304,7 @@ static void monitor_key(void **state)
                "a\x01"
                "cxy\x01\x01\x01h\x01"
                "cz",
-               13, 2);
+               12, 2);
     assert_int_equal(fake->monitors, 2);
     assert_false(fake->monitor_on);
     assert_non_null(strstr(output(fake), "the monitor"));

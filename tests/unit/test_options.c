@@ -73,7 +73,8 @@ static void gdb_has_an_address_and_short_forms(void **state)
     assert_string_equal(options.gdb, "tcp::1234");
     assert_true(options.stopped);
     options_destroy(&options);
-    ASSERT_REFUSED("--stopped: needs --gdb, by which the guest can be started", "--kernel=k", "-S");
+    ASSERT_REFUSED("--stopped: needs --gdb, --monitor or --qmp, by which the guest can be started",
+                   "--kernel=k", "-S");
 }
 
 static void the_one_line_that_everything_serves(void **state)
