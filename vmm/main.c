@@ -89,6 +89,12 @@ static void die_of(int signal_number)
 
 /* ---- the machine */
 
+/*
+ * One a process, and zeroed, so that machine_destroy() knows what was built. Everybody is handed a
+ * pointer; the name is for debuggers (tools/gdb), which begin here.
+ */
+static struct machine the_machine;
+
 static int set_machine_properties(struct machine *machine, struct error *err)
 {
     const struct device_option *option = &machine->options->machine;
@@ -303,15 +309,15 @@ static int draw_machine(struct machine *machine, struct error *err)
 
 static int main_draw(const struct options *options)
 {
-    static struct machine machine;
+    struct machine *machine = &the_machine;
     struct error err = {""};
-    machine.options = options;
-    int ret = set_machine_properties(&machine, &err);
+    machine->options = options;
+    int ret = set_machine_properties(machine, &err);
     if (ret == 0) {
-        machine.vm.fd = machine.vm.kvm_fd = -1;
-        ret = draw_machine(&machine, &err);
-        machine_destroy(&machine);
-        vm_destroy(&machine.vm);
+        machine->vm.fd = machine->vm.kvm_fd = -1;
+        ret = draw_machine(machine, &err);
+        machine_destroy(machine);
+        vm_destroy(&machine->vm);
         trace_finish();
     }
     if (ret < 0) {
@@ -322,22 +328,22 @@ static int main_draw(const struct options *options)
 
 static int main_run(const struct options *options)
 {
-    static struct machine machine; /* zeroed, so that machine_destroy() knows what was built */
+    struct machine *machine = &the_machine;
     struct error err = {""};
-    machine.options = options;
+    machine->options = options;
     if (options->stats) {
         exit_stats_start();
     }
-    if (set_machine_properties(&machine, &err) < 0) {
+    if (set_machine_properties(machine, &err) < 0) {
         fprintf(stderr, "minivmm: %s\n", err.text);
         return STATUS_ERROR; /* nothing is there yet that could be destroyed */
     }
-    int ended_by = run_machine(&machine, &err);
-    int signal_number = atomic_load(&machine.vm.request_signal);
-    vm_stop_vcpus(&machine.vm);
+    int ended_by = run_machine(machine, &err);
+    int signal_number = atomic_load(&machine->vm.request_signal);
+    vm_stop_vcpus(&machine->vm);
     exit_stats_finish();
-    machine_destroy(&machine);
-    vm_destroy(&machine.vm);
+    machine_destroy(machine);
+    vm_destroy(&machine->vm);
     trace_finish();
     if (ended_by < 0) {
         fprintf(stderr, "minivmm: %s\n", err.text);

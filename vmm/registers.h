@@ -25,7 +25,11 @@ struct register_desc {
     uint32_t offset;  /* of its first byte in the region */
     uint8_t width;    /* in bytes */
     enum register_access access;
-    const char *meaning; /* one line */
+    /*
+     * One line. Fields are told as "bit 0: START" or "bits 32-63: BUSY_COUNT", names in capitals:
+     * so tools/gdb finds them, too.
+     */
+    const char *meaning;
 };
 
 struct register_block {
