@@ -15,7 +15,7 @@ import re
 
 import gdb
 
-from lib import program
+from lib import info, program
 from lib.program import Error
 
 DIRECTIONS = {"read": (False,), "write": (True,), None: (False, True)}
@@ -478,8 +478,7 @@ def tell_who_is_there(bus, first, last):
     if bus == "mmio" and program.is_ram(first):
         say(f"note: {first:#x} is RAM: the guest reaches it without an exit, and nothing stops. Watchpoints of a gdb on the "
             "guest do: --gdb")
-    from lib import info
-    for name, low, high in info.kvm_ranges(bus):
+    for name, low, high in info.kvm_ranges(bus) or ():
         if low <= last and first <= high:
             say(f"note: {first:#x} is answered inside KVM ({name}): there is no exit, and nothing stops")
 
