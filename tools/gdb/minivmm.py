@@ -16,6 +16,8 @@ docs/gdb.md explains them, `help COMMAND` says more.
 import os
 import sys
 
+import gdb
+
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 sys.dont_write_bytecode = True
 
@@ -25,3 +27,6 @@ for _name in [name for name in sys.modules if name.split(".")[0] == "lib" and "t
 from lib import breaks, hops, info, printers  # noqa: E402,F401 - found by the path above
 
 printers.register()
+
+# A vCPU is called out of the guest by this signal.
+gdb.execute("handle SIGUSR1 nostop noprint pass", to_string=True)
