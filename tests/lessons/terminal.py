@@ -37,6 +37,20 @@ def plain(text):
     return text
 
 
+def echo_end(text, command):
+    """Where the output begins: behind the command's echo and the end of its line. A guest's shell takes its
+    terminal for one of 80 columns, and breaks the echo of a longer line."""
+    at = 0
+    for character in command:
+        while text[at:at + 1] == "\n":
+            at += 1
+        if text[at:at + 1] != character:
+            at = 0
+            break
+        at += 1
+    return text.find("\n", at) + 1 or len(text)
+
+
 class Terminal:
     """To be used in a with statement."""
 
@@ -89,7 +103,7 @@ class Terminal:
         return match[1] if match else None
 
     def type(self, command):
-        self.keys = command in KEYS
+        self.keys, self.command = command in KEYS, command
         os.write(self.fd, (KEYS[command] if self.keys else command + "\r").encode())
 
     def wait_prompt(self, seconds, typed=True):
@@ -109,8 +123,8 @@ class Terminal:
 
     def lines(self, typed=True):
         """The lines so far, without the one that echoes the command."""
-        lines = plain(self.raw).split("\n")
-        return lines[1:] if typed and not self.keys else lines
+        text = plain(self.raw)
+        return (text[echo_end(text, self.command):] if typed and not self.keys else text).split("\n")
 
     def wait_lines(self, seconds, enough, typed=True):
         """Waits until enough(lines), of a program that runs on. Raises Stuck."""

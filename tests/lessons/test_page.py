@@ -130,6 +130,10 @@ class Reading(unittest.TestCase):
     def test_plain(self):
         self.assertEqual(terminal.plain("\x1b[6n/ # ab\b \bc\r\n"), "/ # ac\n")
 
+    def test_echo(self):
+        for text in ("echo one\none\n/ # ", "echo o\nne\none\n/ # ", "echo\n one\none\n/ # "):
+            self.assertEqual(text[terminal.echo_end(text, "echo one"):], "one\n/ # ", text)
+
     def test_commands(self):
         with terminal.Terminal("/") as bash:
             bash.type("echo one; echo; echo two")
