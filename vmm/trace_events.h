@@ -94,6 +94,9 @@
        uint64_t used), device, vq, size, desc, driver, used)                                       \
     X(virtio_queue_reset, "%s vq=%u", (const char *device, unsigned vq), device, vq)               \
     X(virtio_queue_notify, "%s vq=%u", (const char *device, unsigned vq), device, vq)              \
+    X(vring_descriptor, "%s vq=%u %s[%u] addr=0x%" PRIx64 " len=%u flags=0x%x",                    \
+      (const char *device, unsigned vq, const char *table, unsigned index, uint64_t address,       \
+       unsigned length, unsigned flags), device, vq, table, index, address, length, flags)         \
     X(virtqueue_pop, "%s vq=%u id=%u out=%" PRIu64 " in=%" PRIu64,                                 \
       (const char *device, unsigned vq, unsigned id, uint64_t out, uint64_t in),                   \
       device, vq, id, out, in)                                                                     \

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "devices/virtio/virtio.h"
+#include "vmm/trace.h"
 
 #define FLAG_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
 #define FLAG_USED  (1u << VRING_PACKED_DESC_F_USED)
@@ -94,6 +95,13 @@ static bool read_descriptor(struct virtqueue *queue, struct position at,
     return true;
 }
 
+static void show(const struct virtqueue *queue, const char *table, unsigned index,
+                 const struct vring_packed_desc *descriptor, uint16_t flags)
+{
+    trace_vring_descriptor(queue->virtio->pci.name, queue->index, table, index, descriptor->addr,
+                           descriptor->len, flags);
+}
+
 /* 2.8.7: the table holds the whole chain, one entry after the other. */
 static bool follow_indirect(struct virtio_request *request, uint64_t table, uint32_t bytes)
 {
@@ -107,6 +115,7 @@ static bool follow_indirect(struct virtio_request *request, uint64_t table, uint
         if (!virtqueue_read_indirect(queue, table, i, &entry)) {
             return false;
         }
+        show(queue, "table", i, &entry, entry.flags);
         if (entry.flags & VRING_DESC_F_INDIRECT) {
             return broken(queue, "an indirect descriptor inside an indirect table");
         }
@@ -125,6 +134,7 @@ static bool add(struct virtio_request *request, struct position at, uint16_t fla
     if (!read_descriptor(queue, at, &entry)) {
         return false;
     }
+    show(queue, "ring", at.index, &entry, flags);
     request->id = entry.id;
     if (!(flags & VRING_DESC_F_INDIRECT)) {
         return virtio_request_add(request, entry.addr, entry.len, flags & VRING_DESC_F_WRITE);

@@ -15,6 +15,7 @@
  * otherwise pass loads and both sides could miss each other.
  */
 #include "devices/virtio/virtio.h"
+#include "vmm/trace.h"
 
 enum {
     FLAGS = 0, /* in both rings */
@@ -64,6 +65,13 @@ static bool read_descriptor(struct virtqueue *queue, unsigned index, struct vrin
     return true;
 }
 
+static void show(const struct virtqueue *queue, const char *table, unsigned index,
+                 const struct vring_desc *descriptor)
+{
+    trace_vring_descriptor(queue->virtio->pci.name, queue->index, table, index, descriptor->addr,
+                           descriptor->len, descriptor->flags);
+}
+
 static bool broken(struct virtqueue *queue, const char *why, unsigned value)
 {
     virtio_break(queue->virtio, "queue %u: %s %u", queue->index, why, value);
@@ -93,6 +101,7 @@ static bool follow_indirect(struct virtio_request *request, const struct vring_d
         if (!virtqueue_read_indirect(queue, indirect->addr, next, &entry)) {
             return false;
         }
+        show(queue, "table", next, &entry);
         if (entry.flags & VRING_DESC_F_INDIRECT) {
             return broken(queue, "an indirect descriptor inside an indirect table, entry", next);
         }
@@ -114,6 +123,7 @@ static bool follow_chain(struct virtio_request *request, uint16_t head)
         if (!read_descriptor(queue, next, &entry)) {
             return false;
         }
+        show(queue, "ring", next, &entry);
         if (entry.flags & VRING_DESC_F_INDIRECT) {
             return follow_indirect(request, &entry);
         }
