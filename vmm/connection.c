@@ -46,9 +46,15 @@ static void break_off(struct connection *connection)
 
 static bool make_room(struct connection *connection, size_t length)
 {
-    size_t wanted = connection->out_end + length;
-    if (wanted - connection->out_at > connection->limit) {
+    size_t waiting = connection->out_end - connection->out_at;
+    size_t wanted = waiting + length;
+    if (wanted > connection->limit) {
         return false;
+    }
+    if (connection->out_at > 0) { /* a client that is always a bit behind takes no more room */
+        memmove(connection->out, connection->out + connection->out_at, waiting);
+        connection->out_at = 0;
+        connection->out_end = waiting;
     }
     if (wanted > connection->out_room) {
         char *grown = realloc(connection->out, wanted);

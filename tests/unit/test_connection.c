@@ -148,6 +148,24 @@ static void limit(void **state)
     assert_int_equal(fake->closed, 1);
 }
 
+/* A client that never catches up, but reads as much as there comes, costs no more with time. */
+static void always_behind(void **state)
+{
+    struct fake *fake = *state;
+    connection_send(&fake->connection, fake->bytes, 2 * ANSWER);
+    for (int i = 0; i < 12; i++) {
+        connection_send(&fake->connection, fake->bytes, ANSWER);
+        for (ssize_t taken = 0, got; taken < ANSWER; taken += got) {
+            run(fake);
+            got = recv(fake->other, fake->bytes, (size_t)(ANSWER - taken), MSG_DONTWAIT);
+            assert_true(got > 0);
+        }
+    }
+    assert_true(fake->connection.out_end > fake->connection.out_at);
+    assert_true(fake->connection.out_room <= LIMIT);
+    assert_int_equal(fake->closed, 0);
+}
+
 /* Who says nothing more gets the answers to what was said. */
 static void half_closed(void **state)
 {
@@ -178,7 +196,7 @@ static void end(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(answers), TEST(slow_reader), TEST(limit),
-                                       TEST(half_closed), TEST(end)};
+    const struct CMUnitTest tests[] = {TEST(answers),       TEST(slow_reader), TEST(limit),
+                                       TEST(always_behind), TEST(half_closed), TEST(end)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
