@@ -50,7 +50,7 @@ _minivmm() {
         --net) mapfile -t COMPREPLY < <(compgen -W "user tap=" -- "$cur") ;;
         --iommu) mapfile -t COMPREPLY < <(compgen -W "smmuv3" -- "$cur") ;;
         --machine) _minivmm_behind_comma "help" ;;
-        --append | --memory | -m | --smp | --dma-engine | --gdb) ;;
+        --append | --memory | -m | --smp | --dma-engine | --gdb | --monitor | --qmp) ;;
         *)
             local options
             options=$("$program" --help 2>/dev/null |
