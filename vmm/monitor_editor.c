@@ -152,7 +152,7 @@ static void bind_keys(EditLine *edit)
     static const char *const ignored[] = {"^@",   "^V",     "^R",     "^X",    "\\ex",
                                           "\\eX", "\\e[2~", "\\e[5~", "\\e[6~"};
     el_set(edit, EL_EDITOR, "emacs");
-    el_set(edit, EL_ADDFN, "complete-word", "Complete the word", complete);
+    el_wset(edit, EL_ADDFN, L"complete-word", L"Complete the word", complete); /* not copied */
     el_set(edit, EL_BIND, "^I", "complete-word", NULL);
     el_set(edit, EL_BIND, "^C", "ed-start-over", NULL);
     el_set(edit, EL_BIND, "^D", "ed-delete-next-char", NULL); /* not the end of the input, too */
