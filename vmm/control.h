@@ -61,7 +61,7 @@ const char *control_status(const struct control *control);
 void control_reset(struct control *control);
 void control_quit(struct control *control, const char *reason);
 
-/* Press the machine's power button. -ENOTSUP: it has none. */
+/* Press the machine's power button; what comes of it is up to the guest. */
 int control_powerdown(struct control *control, struct error *err);
 
 #endif
