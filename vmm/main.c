@@ -20,6 +20,7 @@
 #include "vmm/dump_machine.h"
 #include "vmm/exit_stats.h"
 #include "vmm/gdb_server.h"
+#include "vmm/inspect.h"
 #include "vmm/machine.h"
 #include "vmm/monitor_console.h"
 #include "vmm/monitor_server.h"
@@ -268,6 +269,35 @@ static int run_served(struct machine *machine, struct error *err)
     return ended_by;
 }
 
+static void note_range(void *opaque, const struct inspect_range *range)
+{
+    (void)opaque;
+    trace_note_region(range->name);
+}
+
+/* No error: a device of that name may be plugged in later. */
+static void warn_of_unknown_devices(struct machine *machine)
+{
+    const char *device;
+    inspect_ranges(machine, note_range, NULL);
+    while ((device = trace_next_unknown_device()) != NULL) {
+        fprintf(stderr, "minivmm: --trace: no device is called '%s' yet\n", device);
+    }
+}
+
+/* The machine and what the command line plugs into it. */
+static int assemble(struct machine *machine, struct error *err)
+{
+    int ret = machine_build(machine, err);
+    if (ret == 0) {
+        ret = plug_devices(machine, err);
+    }
+    if (ret == 0) {
+        warn_of_unknown_devices(machine);
+    }
+    return ret;
+}
+
 static int run_machine(struct machine *machine, struct error *err)
 {
     struct signal_watch signals;
@@ -276,10 +306,7 @@ static int run_machine(struct machine *machine, struct error *err)
         ret = watch_signals(&signals, &machine->vm, err);
     }
     if (ret == 0) {
-        ret = machine_build(machine, err);
-    }
-    if (ret == 0) {
-        ret = plug_devices(machine, err);
+        ret = assemble(machine, err);
     }
     if (ret == 0) {
         ret = power_on(machine, err);
@@ -299,10 +326,7 @@ static int draw_machine(struct machine *machine, struct error *err)
         ret = vm_init_without_kvm(&machine->vm, err);
     }
     if (ret == 0) {
-        ret = machine_build(machine, err);
-    }
-    if (ret == 0) {
-        ret = plug_devices(machine, err);
+        ret = assemble(machine, err);
     }
     return ret < 0 ? ret : dump_machine(machine, machine->options->dump_machine, form, err);
 }

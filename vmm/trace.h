@@ -129,6 +129,14 @@ struct trace_device {
 void trace_add_device(struct trace_device *device);
 void trace_remove_device(struct trace_device *device);
 
+/*
+ * Has the machine what patterns name? When its devices are known, tell the names of the regions of
+ * its buses; then ask for the DEVICE of a pattern that means none of all, until NULL. The text is
+ * good until the patterns change. Main thread.
+ */
+void trace_note_region(const char *region);
+const char *trace_next_unknown_device(void);
+
 /* Print the name of every event and "on" or "off", and the devices for which it is not so, a line
  * each. Any thread. */
 void trace_list(FILE *out);

@@ -24,6 +24,7 @@ enum { PATTERN_MAX = 128 };
 struct exception {
     struct exception *next;
     bool on;
+    bool known; /* there is such a device, or it has been said that there is none */
     char device[PATTERN_MAX];
 };
 
@@ -113,6 +114,62 @@ static bool matches_device(const char *pattern, const char *device)
     bool is_bar = device[length] != '\0';
     snprintf(name, sizeof(name), "%.*s", (int)length, device);
     return matches_name(pattern, name) || (is_bar && fnmatch(pattern, device, 0) == 0);
+}
+
+/* Call `visit` for every exception until it says true. Lock held. */
+static struct exception *find_exception(bool (*visit)(struct exception *e, const char *name),
+                                        const char *name)
+{
+    for (unsigned id = 0; id < TRACE_COUNT; id++) {
+        for (struct exception *e = atomic_load(&choices[id].exceptions); e; e = e->next) {
+            if (visit(e, name)) {
+                return e;
+            }
+        }
+    }
+    return NULL;
+}
+
+static bool note(struct exception *e, const char *region)
+{
+    e->known |= matches_device(e->device, region);
+    return false;
+}
+
+void trace_note_region(const char *region)
+{
+    pthread_mutex_lock(&lock);
+    (void)find_exception(note, region);
+    pthread_mutex_unlock(&lock);
+}
+
+/* A pattern of a BAR can mean one that has no address yet. */
+static bool is_unknown(struct exception *e, const char *name)
+{
+    char pattern[PATTERN_MAX];
+    (void)name;
+    snprintf(pattern, sizeof(pattern), "%.*s", (int)bus_device_name_length(e->device), e->device);
+    for (const struct trace_device *d = devices; d && !e->known; d = d->next) {
+        e->known = matches_name(pattern, d->name);
+    }
+    return !e->known;
+}
+
+static bool is_of_device(struct exception *e, const char *device)
+{
+    e->known |= strcmp(e->device, device) == 0;
+    return false;
+}
+
+const char *trace_next_unknown_device(void)
+{
+    pthread_mutex_lock(&lock);
+    struct exception *e = find_exception(is_unknown, NULL);
+    if (e) {
+        (void)find_exception(is_of_device, e->device); /* said once, not once an event */
+    }
+    pthread_mutex_unlock(&lock);
+    return e ? e->device : NULL;
 }
 
 bool trace_wants(enum trace_id id, const char *device)

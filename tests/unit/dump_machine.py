@@ -113,6 +113,16 @@ def one_line_for_a_mistake(folder):
     check("a full disk", ended.returncode == 1 and "No space left on device" in ended.stderr, ended)
 
 
+def pattern_of_no_device(folder):
+    """--trace GLOB@DEVICE: names, types, places and regions are known; of others it is said, once each."""
+    known = "mmio_*@dma-engine,pci_*@00:04.0,mmio_read@dma0 bar0,pio_*@pci*"
+    for pattern, unknown in [(known, []), (f"mmio_*@nosuch,{known},*@00:09.*", ["00:09.*", "nosuch"])]:
+        ended = run("--dump-machine", "x.txt", "--dma-engine=id=dma0", "--trace", pattern,
+                    "--trace-file", "trace", cwd=folder)
+        lines = [f"minivmm: --trace: no device is called '{device}' yet" for device in unknown]
+        check(f"--trace {pattern}", (ended.returncode, sorted(ended.stderr.splitlines())) == (0, lines), ended)
+
+
 def kvm_is_not_asked(folder):
     del folder
     if os.geteuid() != 0 or os.access("/dev/kvm", os.F_OK) and os.stat("/dev/kvm").st_mode & 0o6:
@@ -128,7 +138,7 @@ def kvm_is_not_asked(folder):
 
 with tempfile.TemporaryDirectory() as name:
     for test in (json_says_what_there_is, dot_is_dot, text_is_a_tree, one_line_for_a_mistake,
-                 kvm_is_not_asked):
+                 pattern_of_no_device, kvm_is_not_asked):
         test(Path(name))
 print(f"{results['PASS']} passed, {results['FAIL']} failed, {results['SKIP']} skipped")
 sys.exit(1 if results["FAIL"] else 0)
