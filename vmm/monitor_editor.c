@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <histedit.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +26,7 @@ enum {
 
 struct monitor_editor {
     struct monitor_editor_config config;
+    char prompt[32];   /* libedit wants one that it could write to */
     int master, slave; /* of the pseudo-terminal */
     FILE *screen;
     EditLine *edit;
@@ -71,7 +71,7 @@ static char *prompt_of(EditLine *edit)
 {
     struct monitor_editor *editor;
     el_get(edit, EL_CLIENTDATA, &editor);
-    return (char *)(uintptr_t)editor->config.prompt;
+    return editor->prompt;
 }
 
 /* ---- completion */
@@ -121,11 +121,10 @@ static unsigned char complete(EditLine *edit, int key)
     if (found.count == 0) {
         return CC_REFRESH_BEEP;
     }
-    if (found.count == 1 && strlen(found.common) + 2 < sizeof(found.common)) {
-        strcat(found.common, " ");
-    }
-    if (strlen(found.common) > typed) {
-        return el_insertstr(edit, found.common + typed) == 0 ? CC_REFRESH : CC_REFRESH_BEEP;
+    if (found.count == 1 || strlen(found.common) > typed) {
+        char more[sizeof(found.common) + 1];
+        snprintf(more, sizeof(more), "%s%s", found.common + typed, found.count == 1 ? " " : "");
+        return el_insertstr(edit, more) == 0 ? CC_REFRESH : CC_REFRESH_BEEP;
     }
     found = (struct candidates){.editor = found.editor, .list = true};
     (void)look_up(&found, line);
@@ -198,6 +197,7 @@ int monitor_editor_create(struct monitor_editor **out, const struct monitor_edit
         return error_set(err, -ENOMEM, "no memory");
     }
     editor->config = *config;
+    snprintf(editor->prompt, sizeof(editor->prompt), "%s", config->prompt);
     editor->master = editor->slave = -1;
     int ret = open_terminal(editor);
     if (ret == 0) {

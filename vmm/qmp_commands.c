@@ -38,12 +38,15 @@ json_t *qmp_string(const char *text)
 
 json_t *qmp_version(void)
 {
-    int major = 0;
-    int minor = 0;
-    int micro = 0;
-    (void)sscanf(MINIVMM_VERSION, "%d.%d.%d", &major, &minor, &micro);
-    return json_pack("{s:{s:i,s:i,s:i},s:s}", "qemu", "major", major, "minor", minor, "micro",
-                     micro, "package", "minivmm " MINIVMM_VERSION);
+    json_int_t number[3] = {0};
+    const char *at = MINIVMM_VERSION;
+    for (unsigned i = 0; i < 3 && *at != '\0'; i++) {
+        char *end;
+        number[i] = strtol(at, &end, 10);
+        at = *end != '\0' ? end + 1 : end;
+    }
+    return json_pack("{s:{s:I,s:I,s:I},s:s}", "qemu", "major", number[0], "minor", number[1],
+                     "micro", number[2], "package", "minivmm " MINIVMM_VERSION);
 }
 
 /* ---- events */
@@ -201,7 +204,7 @@ static json_t *run_human_monitor_command(struct qmp_call *call)
         return qmp_fail(call, QMP_GENERIC_ERROR, "one line of at most %zu bytes is expected",
                         sizeof(line) - 1);
     }
-    strcpy(line, typed);
+    memcpy(line, typed, strlen(typed) + 1);
     char *text = monitor_answer(call->control, line);
     json_t *result = qmp_string(text != NULL ? text : "error: no memory\n");
     free(text);
