@@ -35,9 +35,10 @@ def say(line):
 class Place:
     """Bytes of a region, as its handler sees them: who it is called for, and which offsets."""
 
-    def __init__(self, function, opaque, first, last, base, name):
-        self.function, self.opaque = function, opaque
-        self.first, self.last, self.base, self.name = first, last, base, name
+    def __init__(self, region, is_write, first, last, name):
+        self.function = int(region["ops"]["write" if is_write else "read"])
+        self.opaque, self.region = int(region["opaque"]), region
+        self.first, self.last, self.name = first, last, name
 
 
 def is_optimised(function):
@@ -79,8 +80,10 @@ class HandlerStop(gdb.Breakpoint):
 def describe(place, offset, size, value, is_write):
     register = program.register_at(place.function, offset)
     where = f"{place.name}+{offset:#x}" + (f" ({register})" if register else "")
-    if place.base is not None:
-        where += f", address {place.base + offset:#x}"
+    if int(place.region["bus"]):
+        where += f", address {int(place.region['base']) + offset:#x}"
+    elif place.name == "unassigned":
+        where += f", address {offset:#x}"
     bits = f", value {value & (1 << 8 * size) - 1:#x}" if is_write else ""
     return f"{'write' if is_write else 'read'} of {size} bytes, {where}{bits}"
 
@@ -107,10 +110,8 @@ class Rule:
     def resolve(self):
         self.set_places(self.find())
 
-    def places_in(self, region, first, last, base, name):
-        for is_write in self.writes:
-            function = int(region["ops"]["write" if is_write else "read"])
-            yield Place(function, int(region["opaque"]), first, last, base, name), is_write
+    def places_in(self, region, first, last, name):
+        return [(Place(region, is_write, first, last, name), is_write) for is_write in self.writes]
 
     def tell_of_doorbells(self, region):
         """Say which writes never come here, once each."""
@@ -120,13 +121,14 @@ class Rule:
             self.tell_of_doorbell(region, doorbell)
 
     def tell_of_doorbell(self, region, doorbell):
-        offset = int(doorbell["offset"])
-        if any(p.first < offset + max(1, int(doorbell["size"])) and offset <= p.last and p.opaque == int(region["opaque"])
-               for p in self.places) and offset not in self.told:
-            self.told.add(offset)
-            only = f" of {int(doorbell['value']):#x}" if doorbell["has_value"] else ""
-            say(f"{self.title}: note: a write{only} to {program.text(region['name'])}+{offset:#x} rings a doorbell in KVM "
-                "(ioeventfd): it makes no exit, and is not seen here. ioeventfd=off of the device changes that")
+        offset, size = int(doorbell["offset"]), max(1, int(doorbell["size"]))
+        mine = [p for p in self.places if p.opaque == int(region["opaque"])]
+        if offset in self.told or not any(p.first < offset + size and offset <= p.last for p in mine):
+            return
+        self.told.add(offset)
+        only = f" of {int(doorbell['value']):#x}" if doorbell["has_value"] else ""
+        say(f"{self.title}: note: a write{only} to {program.text(region['name'])}+{offset:#x} rings a doorbell in "
+            "KVM (ioeventfd): it makes no exit, and is not seen here. The device's ioeventfd=off changes that")
 
 
 class RegisterRule(Rule):
@@ -139,10 +141,9 @@ class RegisterRule(Rule):
     def find(self):
         found = []
         for name, region in regions_of(self.device):
-            register = find_register(region, self.register)
+            register = find_register(name, region, self.register)
             if register:
-                base = int(region["base"]) if int(region["bus"]) else None
-                found += self.places_in(region, register.first, register.last, base, name)
+                found += self.places_in(region, register.first, register.last, name)
         if not found:
             raise Error(f"{self.device} has no register '{self.register}'; " + known_registers(self.device))
         return found
@@ -166,8 +167,8 @@ class AddressRule(Rule):
             first, last = int(bus_range["first"]), int(bus_range["last"])
             if first <= self.last and self.first <= last:
                 base = int(bus_range["base"])
-                found += self.places_in(bus_range["region"], max(first, self.first) - base,
-                                        min(last, self.last) - base, base, program.text(bus_range["name"]))
+                low, high = max(first, self.first) - base, min(last, self.last) - base
+                found += self.places_in(bus_range["region"].dereference(), low, high, program.text(bus_range["name"]))
         return found
 
     def resolve(self):
@@ -186,7 +187,7 @@ def regions_of(name):
     function = program.find_function(name)
     if function is not None:
         own = program.name_of(function)
-        return [(f"{own} bar{index}", with_own_ops(function, index, bar["region"])) for index, bar in program.bars(function)]
+        return [(f"{own} bar{index}", bar["region"]) for index, bar in program.bars(function)]
     found = []
     for bus in program.buses():
         for bus_range in program.ranges(bus):
@@ -197,24 +198,14 @@ def regions_of(name):
     return found
 
 
-def with_own_ops(function, index, region):
-    """A BAR with MSI-X is accessed through functions of the PCI core. The device's own are behind them, if it
-    has any."""
-    msix = function["msix"]
-    if not int(msix["offset"]) or int(msix["bar"]) != index or not int(msix["bar_ops"]):
-        return region
-    return {"ops": msix["bar_ops"], "opaque": msix["bar_opaque"], "base": region["base"], "bus": region["bus"],
-            "name": region["name"], "doorbells": region["doorbells"]}
-
-
 def device_names():
     names = [program.name_of(f) for f in program.functions()]
     for bus in program.buses():
         for bus_range in program.ranges(bus):
             name = program.text(bus_range["name"])
-            if not program.is_unassigned(bus, bus_range) and not re.search(r" bar\d$", name) and name not in names:
+            if not program.is_unassigned(bus, bus_range) and not re.search(r" bar\d$", name):
                 names.append(name)
-    return names
+    return list(dict.fromkeys(names))
 
 
 def handlers(region):
@@ -229,18 +220,19 @@ def registers_of(region):
     return named
 
 
-def find_register(region, name):
-    """By the table that is beside the region's handlers, or as a number: an offset in the region."""
-    register = registers_of(region).get(name.lower())
-    if register is None and re.fullmatch(r"0x[0-9a-fA-F]+|\d+", name) and handlers(region):
-        offset = int(name, 0)
-        register = program.Register(name, offset, offset)
+def find_register(region_name, region, name):
+    """By the table that is beside the region's handlers, or as an offset in the region: 0x1018, or bar0+0x1018."""
+    bar, plus, number = name.rpartition("+")
+    register, offset = registers_of(region).get(name.lower()), parse_address(number)
+    if plus and not region_name.endswith(f" {bar}"):
+        return None
+    if register is None and offset and handlers(region):
+        register = program.Register(name, *offset)
     return register
 
 
 def known_registers(device):
-    names = [r.name for _, region in regions_of(device) for r in registers_of(region).values() if "." not in r.name]
-    names = list(dict.fromkeys(names))
+    names = names_of_registers(device)
     return f"there are {', '.join(names)}, or an offset" if names else "it has no table of registers: say an offset"
 
 
@@ -248,21 +240,21 @@ def known_registers(device):
 
 # PCI Local Bus 3.0, 6.1; PCI-to-PCI Bridge 1.2, 3.2: the name, the offset, the width in bytes.
 CONFIG = [
-    ("VENDOR_ID", 0x00, 2), ("DEVICE_ID", 0x02, 2), ("COMMAND", 0x04, 2), ("STATUS", 0x06, 2), ("REVISION", 0x08, 1),
-    ("CLASS", 0x09, 3), ("CACHE_LINE_SIZE", 0x0C, 1), ("LATENCY_TIMER", 0x0D, 1), ("HEADER_TYPE", 0x0E, 1), ("BIST", 0x0F, 1),
-    ("BAR0", 0x10, 4), ("BAR1", 0x14, 4),
+    ("VENDOR_ID", 0x00, 2), ("DEVICE_ID", 0x02, 2), ("COMMAND", 0x04, 2), ("STATUS", 0x06, 2),
+    ("REVISION", 0x08, 1), ("CLASS", 0x09, 3), ("CACHE_LINE_SIZE", 0x0C, 1), ("LATENCY_TIMER", 0x0D, 1),
+    ("HEADER_TYPE", 0x0E, 1), ("BIST", 0x0F, 1), ("BAR0", 0x10, 4), ("BAR1", 0x14, 4),
 ]
 CONFIG_TYPE0 = [
-    ("BAR2", 0x18, 4), ("BAR3", 0x1C, 4), ("BAR4", 0x20, 4), ("BAR5", 0x24, 4), ("SUBSYSTEM_VENDOR_ID", 0x2C, 2),
-    ("SUBSYSTEM_ID", 0x2E, 2), ("ROM_ADDRESS", 0x30, 4), ("CAPABILITY_LIST", 0x34, 1), ("INTERRUPT_LINE", 0x3C, 1),
-    ("INTERRUPT_PIN", 0x3D, 1),
+    ("BAR2", 0x18, 4), ("BAR3", 0x1C, 4), ("BAR4", 0x20, 4), ("BAR5", 0x24, 4),
+    ("SUBSYSTEM_VENDOR_ID", 0x2C, 2), ("SUBSYSTEM_ID", 0x2E, 2), ("ROM_ADDRESS", 0x30, 4),
+    ("CAPABILITY_LIST", 0x34, 1), ("INTERRUPT_LINE", 0x3C, 1), ("INTERRUPT_PIN", 0x3D, 1),
 ]
 CONFIG_TYPE1 = [
     ("PRIMARY_BUS", 0x18, 1), ("SECONDARY_BUS", 0x19, 1), ("SUBORDINATE_BUS", 0x1A, 1), ("IO_BASE", 0x1C, 1),
     ("IO_LIMIT", 0x1D, 1), ("SEC_STATUS", 0x1E, 2), ("MEMORY_BASE", 0x20, 2), ("MEMORY_LIMIT", 0x22, 2),
     ("PREF_MEMORY_BASE", 0x24, 2), ("PREF_MEMORY_LIMIT", 0x26, 2), ("PREF_BASE_UPPER32", 0x28, 4),
-    ("PREF_LIMIT_UPPER32", 0x2C, 4), ("CAPABILITY_LIST", 0x34, 1), ("INTERRUPT_LINE", 0x3C, 1), ("INTERRUPT_PIN", 0x3D, 1),
-    ("BRIDGE_CONTROL", 0x3E, 2),
+    ("PREF_LIMIT_UPPER32", 0x2C, 4), ("CAPABILITY_LIST", 0x34, 1), ("INTERRUPT_LINE", 0x3C, 1),
+    ("INTERRUPT_PIN", 0x3D, 1), ("BRIDGE_CONTROL", 0x3E, 2),
 ]
 # A capability's control register, two bytes behind its beginning in all of these.
 CAPABILITIES = {0x05: "MSI", 0x11: "MSIX", 0x10: "EXPRESS"}
@@ -312,12 +304,12 @@ class ConfigRule:
     def resolve(self):
         self.function = program.find_function(self.device)
         if self.function is None:
-            raise Error(f"no PCI function '{self.device}'; there are "
-                        + ", ".join(f"{program.address_of(f)} ({program.name_of(f)})" for f in program.functions()))
+            there = (f"{program.address_of(f)} ({program.name_of(f)})" for f in program.functions())
+            raise Error(f"no PCI function '{self.device}'; there are {', '.join(there)}")
         known = {r.name.lower(): r for r in config_registers(self.function)}
-        found = known.get(self.register.lower())
-        if found is None and re.fullmatch(r"0x[0-9a-fA-F]+|\d+", self.register) and int(self.register, 0) < 4096:
-            found = program.Register(self.register, int(self.register, 0), int(self.register, 0))
+        found, offset = known.get(self.register.lower()), parse_address(self.register)
+        if found is None and offset and offset[1] < 4096:
+            found = program.Register(self.register, *offset)
         if found is None:
             raise Error(f"no register '{self.register}': an offset below 4096, or one of "
                         + ", ".join(r.name for r in known.values()))
@@ -429,7 +421,8 @@ def complete(text, word, first, second):
     try:
         before = text.split()[: len(text.split()) - (0 if text.endswith(" ") or not text else 1)]
         lists = [first, lambda: second(before[0]), lambda: ["read", "write"]]
-        return matching(lists[len(before)](), text, word) if len(before) < 3 else []
+        offered = lists[len(before)]() if len(before) < 3 else []
+        return matching([name for name in offered if " " not in name], text, word)
     except gdb.error:
         return []
 
@@ -447,7 +440,8 @@ mmio-break ADDRESS[,SIZE] [read|write]
 
 DEVICE is an id, a name as `info pci` and traces have it, an address such as 00:04.0, a type if there is one
 of it only, or a region of `info mtree`. REGISTER is a register or a field of the device's table (CTRL, START),
-or an offset in its region. ADDRESS is a guest physical one; whoever answers there when it is accessed.
+or an offset in its region, such as 0x1018 or bar0+0x1018. ADDRESS is a guest physical one; whoever answers
+there when it is accessed.
 Before `run` it is remembered until there is a machine. `delete N` removes it."""
 
     def __init__(self):
@@ -476,8 +470,8 @@ def tell_who_is_there(bus, first, last):
     if not program.is_built():
         return
     if bus == "mmio" and program.is_ram(first):
-        say(f"note: {first:#x} is RAM: the guest reaches it without an exit, and nothing stops. Watchpoints of a gdb on the "
-            "guest do: --gdb")
+        say(f"note: {first:#x} is RAM: the guest reaches it without an exit, and nothing stops. Watchpoints of a gdb "
+            "on the guest do: --gdb")
     for name, low, high in info.kvm_ranges(bus) or ():
         if low <= last and first <= high:
             say(f"note: {first:#x} is answered inside KVM ({name}): there is no exit, and nothing stops")
@@ -498,7 +492,7 @@ pio-break PORT[,SIZE] [read|write]"""
         direction = pop_direction(words)
         place = parse_address(words[0]) if len(words) == 1 else None
         if not place or place[1] > 0xFFFF:
-            raise Error("pio-break wants a port from 0 to 0xffff, perhaps with ,SIZE, and perhaps read or write")
+            raise Error("pio-break wants a port from 0 to 0xffff, perhaps ,SIZE, and perhaps read or write")
         if program.is_built():
             program.bus_named("pio")
         add(AddressRule(title, "pio", *place, direction))
@@ -525,7 +519,7 @@ MSIX, EXPRESS: the control register of that capability."""
         title = " ".join(["config-break", *words])
         direction = pop_direction(words)
         if len(words) != 2:
-            raise Error("config-break wants a function (00:04.0, or an id) and a register, and perhaps read or write")
+            raise Error("config-break wants a function (00:04.0, or an id), a register, and perhaps read or write")
         add(ConfigRule(title, *words, direction))
 
     def complete(self, text, word):

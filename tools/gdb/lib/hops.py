@@ -9,6 +9,10 @@ from lib.program import Error
 
 ACCESSES = {"handle_mmio", "handle_io", "handle_string_io"}
 BUS = ("bus_read", "bus_write")
+# The PCI host's handlers, with QEMU's; and their parts, of which the compiler leaves one or another.
+CONFIG_HANDLERS = {"ecam_read": "pcie_mmcfg_data_read", "ecam_write": "pcie_mmcfg_data_write",
+                   "cfc_read": "pci_host_data_read", "cfc_write": "pci_host_data_write"}
+CONFIG_PARTS = ("config_write", "write_register", "read_any", "read_register", "read_dword")
 
 
 def frames():
@@ -73,12 +77,13 @@ def explain_device(access, bus_range, found):
     offset = access.address - int(bus_range["base"])
     register = program.register_at(handler, offset)
     what = f"register {register}, offset {offset:#x}" if register else f"offset {offset:#x}"
-    qemu = f"the {'write' if access.is_write else 'read'} of a MemoryRegionOps, as edu_mmio_{'write' if access.is_write else 'read'}()"
-    if name in ("ecam_read", "ecam_write", "cfc_read", "cfc_write"):
-        qemu = "pcie_mmcfg_data_read(), pci_data_write() and their like; pci_host_config_read_common()"
-        level = level_of(found, lambda n: n == name or n in ("read_register", "write_register", "config_write", "read_dword"))
-        return line(5, level, name, f"the PCI host: a register of a function's configuration, {what}", qemu)
-    return line(5, level_of(found, lambda n: n == name), name, f"the device: {what}", qemu)
+    verb = "write" if access.is_write else "read"
+    if name in CONFIG_HANDLERS:
+        level = level_of(found, lambda n: n == name or n in CONFIG_PARTS)
+        return line(5, level, name, f"the PCI host: a register of a function's configuration, {what}",
+                    f"{CONFIG_HANDLERS[name]}(), pci_host_config_{verb}_common()")
+    return line(5, level_of(found, lambda n: n == name), name, f"the device: {what}",
+                f"the {verb} of a MemoryRegionOps, as edu_mmio_{verb}()")
 
 
 class Hops(gdb.Command):
@@ -95,34 +100,42 @@ counterparts. "--" instead of a frame's number: the compiler left no frame for i
         if vcpu is None:
             raise Error("hops: the selected thread is no vCPU's (info threads; thread N)")
         found = frames()
-        run_level = level_of(found, lambda name: name == "vcpu_run")
         if level_of(found, lambda name: name == "handle_exit") is None:
             raise Error(f"hops: vCPU {int(vcpu['index'])} handles no exit now: it is in the guest, or parked")
         try:
             access = Access(vcpu["run"].dereference())
         except gdb.MemoryError:
-            raise Error("hops: struct kvm_run cannot be read: it belongs to KVM, and is not in a core dump") from None
-        gdb.write(line(1, run_level, "vcpu_run", f"KVM_RUN has returned: {access.name}", "kvm_cpu_exec()"))
-        watched = ", by way of handle_watched_exit()" if any(n == "handle_watched_exit" for _, n in found) else ""
-        level = level_of(found, lambda name: name == "handle_exit")
-        gdb.write(line(2, level, "handle_exit", f"the switch over exit_reason{watched}", "the same, in kvm_cpu_exec()"))
-        if access.bus is None:
-            return
-        self.show_access(access, found)
+            raise Error("hops: struct kvm_run cannot be read: it is KVM's, and not in a core dump") from None
+        show_loop(access, found)
+        if access.bus:
+            show_access(access, found)
 
-    def show_access(self, access, found):
-        level = level_of(found, lambda name: name in ACCESSES)
-        function = next((name for _, name in found if name in ACCESSES), "handle_mmio" if access.bus == "mmio" else "handle_io")
-        qemu = "address_space_rw()" if access.bus == "mmio" else "kvm_handle_io(), address_space_rw()"
-        gdb.write(line(3, level, function, f"struct kvm_run says: {access.describe()}", qemu))
-        bus = program.bus_named(access.bus)
-        bus_range = program.range_at(bus, access.address)
-        level = level_of(found, lambda name: name.startswith(BUS))
-        function = next((name for _, name in found if name.startswith(BUS)), "bus_write" if access.is_write else "bus_read")
-        first, last = int(bus_range["first"]), int(bus_range["last"])
-        gdb.write(line(4, level, function, f"{access.address:#x} is in {first:#x}-{last:#x}: {program.text(bus_range['name'])}",
-                       "flatview_translate(), memory_region_dispatch_" + ("write()" if access.is_write else "read()")))
-        gdb.write(explain_device(access, bus_range, found))
+
+def innermost(found, wanted, default):
+    """(level, name) of the innermost frame that `wanted` takes; (None, default) if the compiler left none."""
+    return next(((level, name) for level, name in found if wanted(name)), (None, default))
+
+
+def show_loop(access, found):
+    level = level_of(found, lambda name: name == "vcpu_run")
+    gdb.write(line(1, level, "vcpu_run", f"KVM_RUN has returned: {access.name}", "kvm_cpu_exec()"))
+    watched = ", by way of handle_watched_exit()" if any(n == "handle_watched_exit" for _, n in found) else ""
+    level = level_of(found, lambda name: name == "handle_exit")
+    gdb.write(line(2, level, "handle_exit", f"the switch over exit_reason{watched}", "the same, in kvm_cpu_exec()"))
+
+
+def show_access(access, found):
+    is_mmio = access.bus == "mmio"
+    level, name = innermost(found, lambda name: name in ACCESSES, "handle_mmio" if is_mmio else "handle_io")
+    qemu = "address_space_rw()" if is_mmio else "kvm_handle_io(), address_space_rw()"
+    gdb.write(line(3, level, name, f"struct kvm_run says: {access.describe()}", qemu))
+    verb = "write" if access.is_write else "read"
+    bus_range = program.range_at(program.bus_named(access.bus), access.address)
+    level, name = innermost(found, lambda name: name.startswith(BUS), f"bus_{verb}")
+    first, last, owner = int(bus_range["first"]), int(bus_range["last"]), program.text(bus_range["name"])
+    gdb.write(line(4, level, name, f"{access.address:#x} is in {first:#x}-{last:#x}: {owner}",
+                   f"flatview_translate(), memory_region_dispatch_{verb}()"))
+    gdb.write(explain_device(access, bus_range, found))
 
 
 Hops()

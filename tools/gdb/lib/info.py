@@ -143,7 +143,8 @@ def show_function(function):
     for index, bar in program.bars(function):
         region = bar["region"]
         where = f"at {int(region['base']):#x}" if bar["mapped"] else "not mapped"
-        out(f"{more}bar{index}: {size_text(int(region['size']))} of {BAR_KINDS[program.enumerator(bar['kind'])]}, {where}")
+        kind = BAR_KINDS[program.enumerator(bar["kind"])]
+        out(f"{more}bar{index}: {size_text(int(region['size']))} of {kind}, {where}")
     pin = program.config(function, INTERRUPT_PIN, 1)
     if pin:
         out(f"{more}INT{'?ABCD'[pin]}: GSI {gsi_of(function)}")
@@ -169,7 +170,8 @@ def info_mtree():
         found = [(int(r["first"]), int(r["last"]), program.text(r["name"]))
                  for r in program.ranges(bus) if not program.is_unassigned(bus, r)]
         if name == "mmio":
-            found += [(int(b["base"]["raw"]), int(b["base"]["raw"]) + int(b["size"]) - 1, "RAM") for b in program.ram_blocks()]
+            blocks = ((int(block["base"]["raw"]), int(block["size"])) for block in program.ram_blocks())
+            found += [(base, base + size - 1, "RAM") for base, size in blocks]
         inside = kvm_ranges(name)
         unknown = unknown or inside is None
         found += [(first, last, f"{what} (in KVM)") for what, first, last in inside or ()]
@@ -191,7 +193,8 @@ def info_irq():
     for function in in_order():
         name, pin = program.name_of(function), program.config(function, INTERRUPT_PIN, 1)
         if pin:
-            out(f"  GSI {gsi_of(function)}: INT{'?ABCD'[pin]} of {name}, by wire {wire_of(function)} of the root bus")
+            out(f"  GSI {gsi_of(function)}: INT{'?ABCD'[pin]} of {name}, by wire {wire_of(function)} of the "
+                "root bus")
         for kind, count, routes in vectors(function):
             for vector, route in enumerate(program.elements(routes, count)):
                 if route["added"] and route["routed"]:
@@ -213,7 +216,8 @@ def set_flags(value, names):
 def info_machine():
     machine = program.machine()
     vm, options = machine["vm"], machine["options"]
-    architecture = program.text(gdb.lookup_global_symbol("machine_architecture").value().address.cast(program.char_pointer()))
+    name = gdb.lookup_global_symbol("machine_architecture").value()
+    architecture = program.text(name.address.cast(program.char_pointer()))
     out(f"{architecture}, vCPUs: {int(vm['vcpu_count'])}, RAM: {size_text(int(options['memory']))}")
     for block in program.ram_blocks():
         first, host = int(block["base"]["raw"]), int(block["host"])
@@ -238,8 +242,8 @@ BASE_ADDRESS = 0x000FFFFFFFFFFFC0
 def show_queue(name, smmu, queue, enabled):
     entries = 1 << min(int(smmu[f"{queue}_base"]) & 0x1F, 19)
     prod, cons = int(smmu[f"{queue}_prod"]), int(smmu[f"{queue}_cons"])
-    out(f"{name}: {'on' if enabled else 'off'}, {entries} entries, prod {prod & entries - 1}, cons {cons & entries - 1}, "
-        f"waiting {prod - cons & 2 * entries - 1}")
+    out(f"{name}: {'on' if enabled else 'off'}, {entries} entries, prod {prod & entries - 1}, "
+        f"cons {cons & entries - 1}, waiting {prod - cons & 2 * entries - 1}")
 
 
 def show_stream(smmu, sid):
@@ -287,7 +291,9 @@ def info_iommu():
 
 KVM_GET_REGS, KVM_GET_SREGS, KVM_GET_ONE_REG = 0x8090AE81, 0x8138AE83, 0x4010AEAB
 ARM64_CORE_U64 = 0x6030_0000_0010_0000
-ARM64_CORE = [(f"x{i}", 2 * i) for i in range(31)] + [("sp", 62), ("pc", 64), ("pstate", 66)]
+# struct kvm_regs of arm64: x0-x30, SP_EL0, PC, PSTATE, SP_EL1, ELR_EL1; numbered in words of 4 bytes.
+ARM64_CORE = [(f"x{i}", 2 * i) for i in range(31)]
+ARM64_CORE += [("sp_el0", 62), ("pc", 64), ("pstate", 66), ("sp_el1", 68), ("elr", 70)]
 
 
 def ioctl(vcpu, request, argument):
@@ -314,7 +320,8 @@ def x86_registers(vcpu):
 def arm64_registers(vcpu):
     place, memory, found = buffer(), gdb.selected_inferior(), []
     for name, index in ARM64_CORE:
-        memory.write_memory(place, (ARM64_CORE_U64 | index).to_bytes(8, "little") + (place + 64).to_bytes(8, "little"))
+        one_reg = (ARM64_CORE_U64 | index, place + 64)  # struct kvm_one_reg: which, and where to
+        memory.write_memory(place, b"".join(word.to_bytes(8, "little") for word in one_reg))
         ioctl(vcpu, KVM_GET_ONE_REG, place)
         found.append((name, int.from_bytes(bytes(memory.read_memory(place + 64, 8)), "little")))
     return found

@@ -37,7 +37,9 @@ def bus_range(value):
 @of("bus_region")
 def bus_region(value):
     size = int(value["size"])
-    where = f"at {int(value['base']):#x} of bus {program.text(value['bus']['name'])}" if int(value["bus"]) else "on no bus"
+    where = "on no bus"
+    if int(value["bus"]):
+        where = f"at {int(value['base']):#x} of bus {program.text(value['bus']['name'])}"
     return f"{program.text(value['name'])}: {size:#x} bytes {where}"
 
 
@@ -65,8 +67,8 @@ def kvm_run(value):
     access = hops.Access(value)
     if access.bus:
         return f"{access.name}: {access.describe()}"
-    members = {"KVM_EXIT_SYSTEM_EVENT": "system_event", "KVM_EXIT_INTERNAL_ERROR": "internal", "KVM_EXIT_FAIL_ENTRY": "fail_entry",
-               "KVM_EXIT_DEBUG": "debug", "KVM_EXIT_ARM_NISV": "arm_nisv"}
+    members = {"KVM_EXIT_SYSTEM_EVENT": "system_event", "KVM_EXIT_INTERNAL_ERROR": "internal",
+               "KVM_EXIT_DEBUG": "debug", "KVM_EXIT_FAIL_ENTRY": "fail_entry", "KVM_EXIT_ARM_NISV": "arm_nisv"}
     member = members.get(access.name)
     return f"{access.name}: {value[member].format_string()}" if member else access.name
 
@@ -76,7 +78,7 @@ def virtqueue(value):
     if not int(value["size"]):
         return f"queue {int(value['index'])}: not there"
     state = "enabled" if value["enabled"] else "not enabled"
-    parts = ", ".join(f"{part} {int(value[part]['address']['raw']):#x}" for part in ("descriptors", "driver", "device"))
+    parts = ", ".join(f"{p} {int(value[p]['address']['raw']):#x}" for p in ("descriptors", "driver", "device"))
     return (f"queue {int(value['index'])}: {state}, {int(value['size'])} of {int(value['max_size'])} entries, "
             f"next avail {int(value['next_avail'])}, next used {int(value['next_used'])}, "
             f"in flight {int(value['in_flight'])}; bus addresses: {parts}")

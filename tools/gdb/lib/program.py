@@ -134,7 +134,7 @@ def address_of(function):
     """As lspci writes it; behind a bridge that has no bus number yet, with the bridge's name."""
     above, devfn = parent(function), int(function["devfn"])
     number = config(above, PCI_SECONDARY_BUS, 1) if above is not None else 0
-    bus = f"{number:02x}" if number or above is None else text(above["name"].address.cast(char_pointer()))
+    bus = f"{number:02x}" if number or above is None else name_of(above)
     return f"{bus}:{devfn >> 3:02x}.{devfn & 7:x}"
 
 
