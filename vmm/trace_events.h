@@ -182,7 +182,7 @@
     X(acpi_pm_sci, "level=%u", (unsigned level), level)                                            \
     X(reset_port, "port=0x%x value=0x%x", (unsigned port, unsigned value), port, value)            \
     X(pvpanic_event, "value=0x%x", (unsigned value), value)                                        \
-    /* vmm/monitor.c, vmm/qmp.c */                                                                           \
+    /* vmm/monitor.c, vmm/qmp.c */                                                                 \
     X(qmp_command, "%s", (const char *name), name)                                                 \
     X(monitor_command, "%s", (const char *line), line)                                             \
     /* devices/pl011.c, devices/pl031.c, devices/pl061.c, devices/gicv2m.c */                      \
