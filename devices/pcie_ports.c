@@ -12,10 +12,13 @@
  *   --device switch-upstream,id=up,bus=rp0
  *   --device switch-downstream,id=d0,bus=up --device dma-engine,bus=d0
  *
+ * Devices behind a root port or a downstream port may come and go: pci/pci_hotplug.c.
+ *
  * Identities are those of QEMU's generic root port and of the switch it models, a TI X3130.
  */
 #include "devices/pcie_ports.h"
 
+#include <errno.h>
 #include <stddef.h>
 
 #include "pci/pci_bridge.h"
@@ -68,12 +71,19 @@ static const struct property slot_port_properties[] = {
      .type = PROPERTY_UINT32,
      .offset = offsetof(struct pci_port, slot),
      .maximum = 0x1fff,
-     .meaning = "physical slot number in the Slot Capabilities"},
+     .meaning =
+         "physical slot number in the Slot Capabilities; 0: with hotplug the first that is free "
+         "in the chassis"},
     {.name = "chassis",
      .type = PROPERTY_UINT32,
      .offset = offsetof(struct pci_port, chassis),
      .maximum = 0xff,
      .meaning = "number of the chassis that the slot is in; 0: not said"},
+    {.name = "hotplug",
+     .type = PROPERTY_BOOL,
+     .offset = offsetof(struct pci_port, hotplug),
+     .default_value = true,
+     .meaning = "a device may be plugged into the slot, and unplugged, while the machine runs"},
     {.name = NULL},
 };
 
@@ -92,14 +102,67 @@ static void add_slot_numbering(struct pci_port *port)
     }
 }
 
+/* ---- slot numbers: no two of a chassis are the same. PCIe 5.0, 7.5.3.9 */
+
+struct slot_search {
+    const struct pci_port *port;
+    uint32_t slot;
+    const struct pci_device *taken_by;
+};
+
+static bool has_slot(const struct pci_device *device)
+{
+    return device->type == &root_port_type || device->type == &switch_downstream_type;
+}
+
+static void compare_slot(void *opaque, struct pci_device *device)
+{
+    struct slot_search *search = opaque;
+    const struct pci_port *other = (const struct pci_port *)device;
+    if (has_slot(device) && other->chassis == search->port->chassis &&
+        other->slot == search->slot) {
+        search->taken_by = device;
+    }
+}
+
+/* The port whose slot has this number in the chassis of `port`; NULL: none. */
+static const struct pci_device *slot_owner(const struct pci_port *port, uint32_t slot)
+{
+    struct slot_search search = {.port = port, .slot = slot};
+    pci_host_for_each(port->device.host, compare_slot, &search);
+    return search.taken_by;
+}
+
+/* 0, which stands for a slot that is none, may be there more than once. */
+static int choose_slot_number(struct pci_port *port, struct error *err)
+{
+    const struct pci_device *owner = port->slot ? slot_owner(port, port->slot) : NULL;
+    if (owner) {
+        return error_set(err, -EEXIST, "slot=%u of chassis %u is already that of %s", port->slot,
+                         port->chassis, owner->name);
+    }
+    if (port->slot == 0 && port->hotplug) {
+        do {
+            port->slot++;
+        } while (slot_owner(port, port->slot));
+    }
+    return 0;
+}
+
+/* ---- ports */
+
 /* What all ports have; the Express capability comes to the head of the list. */
 static int realize_port(struct pci_device *device, const struct pci_identity *identity,
                         enum pci_express_role role, struct error *err)
 {
     struct pci_port *port = (struct pci_port *)device;
+    int ret = has_slot(device) ? choose_slot_number(port, err) : 0;
+    if (ret < 0) {
+        return ret;
+    }
     pci_bridge_init(device, &port->bridge);
     pci_set_interrupt_pin(device, 1);
-    int ret = pci_add_msi(device, MSI_OFFSET, 0, true, false, err);
+    ret = pci_add_msi(device, MSI_OFFSET, 0, true, false, err);
     if (ret < 0) {
         pci_bridge_destroy(&port->bridge);
         return ret;
@@ -108,6 +171,9 @@ static int realize_port(struct pci_device *device, const struct pci_identity *id
     add_slot_numbering(port);
     pci_add_express(device, role, EXPRESS_OFFSET, false);
     pci_express_set_port(device, port->port, port->slot);
+    if (port->hotplug) {
+        pci_add_hotplug(device);
+    }
     return 0;
 }
 

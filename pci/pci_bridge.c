@@ -10,9 +10,9 @@
  * Windows (PCI-to-PCI Bridge 1.2, 3.2.5): each is a base and a limit of which the low bits are not
  * stored, 4 KiB apart for I/O and 1 MiB for memory. base > limit closes a window.
  *
- * While Secondary Bus Reset or, on a PCI Express link, Link Disable is set, everything below is
- * held in reset: it is reset once when the bit is set, and nothing below answers until it is
- * cleared.
+ * While Secondary Bus Reset or, on a PCI Express link, Link Disable is set, or a slot that has
+ * hot-plug is switched off, everything below is held in reset: it is reset once when the bit is
+ * set, and nothing below answers until it is cleared.
  */
 #include "pci/pci_internal.h"
 #include "vmm/trace.h"
@@ -232,16 +232,15 @@ static void set_down(struct pci_bridge *bridge, bool down)
     bridge->down = down;
     pthread_mutex_unlock(&host->map_lock);
     trace_pci_link(bridge->device->name, down ? "down" : "up");
-    pci_express_update_link(bridge->device, false);
+    pci_express_update_link(bridge->device);
     pci_bus_map_update(host);
 }
 
-/* Is what is below held in reset by the registers, and has that changed? */
-static void update_down(struct pci_bridge *bridge)
+void pci_bridge_update_down(struct pci_bridge *bridge)
 {
     const struct pci_device *device = bridge->device;
     bool down = pci_config_get(device, PCI_BRIDGE_CONTROL, 2) & PCI_BRIDGE_CTL_BUS_RESET ||
-                pci_express_link_disabled(device);
+                pci_express_link_disabled(device) || pci_slot_is_off(device);
     if (down == bridge->down) {
         return;
     }
@@ -260,13 +259,14 @@ void pci_bridge_config_written(struct pci_bridge *bridge, unsigned reg, unsigned
     if (pci_touches(reg, size, PCI_SECONDARY_BUS, 2)) {
         renumber(bridge);
     }
-    update_down(bridge);
+    pci_bridge_update_down(bridge);
 }
 
 /* A reset of a bridge reaches all that is below it: PCIe 5.0, 6.6.1, and Bridge 1.2, 3.2.5.18. */
 void pci_bridge_registers_reset(struct pci_bridge *bridge, const char *kind)
 {
-    update_down(bridge);
+    bridge->slot_interrupt = false;
+    pci_bridge_update_down(bridge);
     reset_below(bridge, kind);
     renumber(bridge);
 }

@@ -20,6 +20,7 @@ struct pci_port {
     uint32_t port;    /* property: port number in the Link Capabilities */
     uint32_t slot;    /* property: physical slot number, as printed on the case */
     uint32_t chassis; /* property: of the Slot Numbering capability */
+    bool hotplug;     /* property: devices may come and go */
 };
 
 /* In realize(): header type 1, windows, bus numbers, bridge control, an empty secondary bus. */

@@ -79,6 +79,7 @@ static void after_write(struct pci_device *device, unsigned reg, unsigned size)
     }
     if (device->bridge) {
         pci_bridge_config_written(device->bridge, reg, size);
+        pci_slot_config_written(device, reg, size);
     }
     pci_express_config_written(device, reg, size);
     pci_msi_config_written(device, reg, size);

@@ -5,6 +5,7 @@
  *   power-on  every function of the machine, from the root down
  *   bus       the functions below a bridge whose Secondary Bus Reset or Link Disable was set; a
  *             bridge among them passes it on
+ *   power-off one function that is taken out of its slot
  *   flr       one function, by Initiate Function Level Reset; its link stays as it was trained
  *
  * All of them put configuration space back to its power-on values, which by itself switches off
@@ -44,6 +45,7 @@ void pci_device_free(struct pci_device *device)
     pci_msix_destroy(device);
     trace_remove_device(&device->trace);
     pthread_mutex_destroy(&device->lock);
+    free(device->strings);
     free(device->config);
     free(device);
 }

@@ -125,6 +125,8 @@ struct pci_device {
     uint8_t devfn;           /* device << 3 | function */
     bool reads_have_effects; /* its type has a config_read() */
     bool multifunction;      /* property: other functions may join this slot */
+    bool hot_plugged;        /* it came while the machine ran */
+    char *strings;           /* what its string properties point into, if it is to be freed */
     pthread_mutex_t lock;
 
     uint8_t *config;       /* PCI_CONFIG_SIZE bytes, 4-byte aligned: what software reads */
@@ -204,6 +206,10 @@ void pci_add_express(struct pci_device *device, enum pci_express_role role, unsi
 
 /* For a port, after pci_add_express(): its number (8 bits) and the physical slot's (13 bits). */
 void pci_express_set_port(struct pci_device *device, unsigned port, unsigned slot);
+
+/* For a root port or a switch's downstream port, after pci_add_express(): devices may come and go
+ * behind it. It needs an interrupt pin, and may have MSI. */
+void pci_add_hotplug(struct pci_device *device);
 
 /* MSI (3.0, 6.8.1) with 1 << log2_vectors vectors, 0 to 5. -ENOMEM. */
 int pci_add_msi(struct pci_device *device, unsigned offset, unsigned log2_vectors, bool is_64bit,

@@ -6,16 +6,16 @@
  *   group               at         who has it
  *   Device  Cap/Ctl/Sta 04 08 0a   all
  *   Link    Cap/Ctl/Sta 0c 10 12   all that are on a link: not a Root Complex Integrated Endpoint
- *   Slot    Cap/Ctl/Sta 14 18 1a   root ports and downstream switch ports
+ *   Slot    Cap/Ctl/Sta 14 18 1a   root ports and downstream switch ports: see pci_hotplug.c
  *   Root    Ctl/Cap/Sta 1c 1e 20   root ports
  *   Device 2            24 28 2a   all
  *   Link 2              2c 30 32   as Link
  *   Slot 2              34 38 3a   nobody (reserved)
  *
  * What is modelled: 2.5 GT/s links of one lane that are up when something is plugged below and
- * software has not disabled them; Function Level Reset; no hot-plug, power management, ARI or error
- * reporting of this function's own. Registers that could only matter to those are read-only 0 where
- * the specification allows it.
+ * software has neither disabled them nor switched the slot off; Function Level Reset; hot-plug, in
+ * pci_hotplug.c; no power management, ARI or error reporting of this function's own. Registers that
+ * could only matter to those are read-only 0 where the specification allows it.
  */
 #include <errno.h>
 
@@ -59,8 +59,7 @@ static void set_clearable(struct pci_device *device, unsigned reg, unsigned size
     pci_config_set_clearable(device, device->express + reg, size, bits);
 }
 
-/* A port at the upper end of a link, with a slot below. */
-static bool is_downstream_facing(const struct pci_device *device)
+bool pci_express_has_slot(const struct pci_device *device)
 {
     return device->express && (device->port_type == PCI_EXP_TYPE_ROOT_PORT ||
                                device->port_type == PCI_EXP_TYPE_DOWNSTREAM);
@@ -83,7 +82,7 @@ static void add_device_registers(struct pci_device *device, bool flr)
 
 static void add_link_registers(struct pci_device *device)
 {
-    bool downstream_facing = is_downstream_facing(device);
+    bool downstream_facing = pci_express_has_slot(device);
     set(device, PCI_EXP_LNKCAP, 4,
         PCI_EXP_LNKCAP_SLS_2_5GB | PCI_EXP_LNKSTA_NLW_X1 | LNKCAP_ASPM_OPTIONALITY |
             (downstream_facing ? PCI_EXP_LNKCAP_DLLLARC : 0));
@@ -142,7 +141,7 @@ void pci_add_express(struct pci_device *device, enum pci_express_role role, unsi
     if (device->port_type != PCI_EXP_TYPE_RC_END) {
         add_link_registers(device);
     }
-    if (is_downstream_facing(device)) {
+    if (pci_express_has_slot(device)) {
         add_slot_registers(device);
         device->bridge->secondary.one_device = true;
     }
@@ -154,7 +153,7 @@ void pci_add_express(struct pci_device *device, enum pci_express_role role, unsi
 void pci_express_set_port(struct pci_device *device, unsigned port, unsigned slot)
 {
     set(device, PCI_EXP_LNKCAP, 4, get(device, PCI_EXP_LNKCAP, 4) | port << LNKCAP_PORT_SHIFT);
-    if (is_downstream_facing(device)) {
+    if (pci_express_has_slot(device)) {
         set(device, PCI_EXP_SLTCAP, 4, get(device, PCI_EXP_SLTCAP, 4) | slot << SLTCAP_SLOT_SHIFT);
     }
 }
@@ -198,28 +197,23 @@ int pci_express_check_place(const struct pci_device *device, struct error *err)
 
 bool pci_express_link_disabled(const struct pci_device *device)
 {
-    return is_downstream_facing(device) && get(device, PCI_EXP_LNKCTL, 2) & PCI_EXP_LNKCTL_LD;
+    return pci_express_has_slot(device) && get(device, PCI_EXP_LNKCTL, 2) & PCI_EXP_LNKCTL_LD;
 }
 
-void pci_express_update_link(struct pci_device *port, bool plugged)
+void pci_express_update_link(struct pci_device *port)
 {
-    if (!is_downstream_facing(port)) {
+    if (!pci_express_has_slot(port)) {
         return;
     }
-    bool present = port->bridge->secondary.count > 0;
-    bool active = present && !port->bridge->down;
+    bool active = port->bridge->secondary.count > 0 && !port->bridge->down;
     uint32_t link = get(port, PCI_EXP_LNKSTA, 2);
-    uint32_t slot = get(port, PCI_EXP_SLTSTA, 2);
-    bool changed = active != !!(link & PCI_EXP_LNKSTA_DLLLA);
-    link = (link & ~PCI_EXP_LNKSTA_DLLLA) | (active ? PCI_EXP_LNKSTA_DLLLA : 0);
-    slot = (slot & ~PCI_EXP_SLTSTA_PDS) | (present ? PCI_EXP_SLTSTA_PDS : 0);
-    if (plugged) { /* before power-on: the state to start from, not an event */
-        pci_config_set_both(port, port->express + PCI_EXP_LNKSTA, 2, link);
-        pci_config_set_both(port, port->express + PCI_EXP_SLTSTA, 2, slot);
+    if (active == !!(link & PCI_EXP_LNKSTA_DLLLA)) {
         return;
     }
-    set(port, PCI_EXP_LNKSTA, 2, link);
-    set(port, PCI_EXP_SLTSTA, 2, slot | (changed ? PCI_EXP_SLTSTA_DLLSC : 0));
+    set(port, PCI_EXP_LNKSTA, 2,
+        (link & ~PCI_EXP_LNKSTA_DLLLA) | (active ? PCI_EXP_LNKSTA_DLLLA : 0));
+    set(port, PCI_EXP_SLTSTA, 2, get(port, PCI_EXP_SLTSTA, 2) | PCI_EXP_SLTSTA_DLLSC);
+    pci_slot_update_interrupt(port);
 }
 
 void pci_express_config_written(struct pci_device *device, unsigned reg, unsigned size)

@@ -286,6 +286,8 @@ int pci_host_init(struct pci_host *host, const struct pci_host_config *config, s
         .loop = config->loop,
         .console = config->console,
         .iommu = config->iommu,
+        .hotplug = config->hotplug,
+        .hotplug_opaque = config->hotplug_opaque,
         .cf9_ops = config->cf9_ops,
         .cf9_opaque = config->cf9_opaque,
     };
@@ -311,11 +313,12 @@ void pci_host_destroy(struct pci_host *host)
     if (!host->mmio) {
         return; /* never set up */
     }
+    pci_hotplug_destroy(host);
     bus_remove(&host->ecam_region);
     bus_remove(&host->cfc_region);
     bus_remove(&host->cf8_region);
     while (host->device_count > 0) {
-        pci_host_remove_last(host);
+        pci_host_remove(host, host->devices[host->device_count - 1], false);
     }
     free(host->devices);
     pthread_mutex_destroy(&host->map_lock);
@@ -326,6 +329,7 @@ void pci_host_destroy(struct pci_host *host)
 /* A bridge resets what is below it, so the root bus is enough. */
 void pci_host_reset(struct pci_host *host)
 {
+    pci_hotplug_eject_all(host, true);
     atomic_store(&host->config_address, 0);
     for (unsigned devfn = 0; devfn < PCI_DEVFN_COUNT; devfn++) {
         if (host->root.devices[devfn]) {

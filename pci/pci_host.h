@@ -15,11 +15,11 @@
 #include "pci/pci_device.h"
 #include "vmm/bus.h"
 #include "vmm/dma.h"
+#include "vmm/event_loop.h"
 #include "vmm/irq.h"
 #include "vmm/property.h"
 
 struct console;
-struct event_loop;
 
 enum { PCI_BUS_COUNT = 256, PCI_DEVFN_COUNT = 256, PCI_SLOT_COUNT = 32, PCI_PINS = 4 };
 
@@ -39,7 +39,20 @@ struct pci_bridge {
     struct pci_bus secondary;
     struct pci_bridge *next; /* in the list of the bus it is on */
     /* Secondary bus reset or Link Disable holds everything below in reset: nobody answers there. */
-    bool down; /* written with device->lock and host->map_lock held */
+    bool down;    /* written with device->lock and host->map_lock held */
+    bool hotplug; /* set by realize(): what is behind it may come and go; pci/pci_hotplug.c */
+    /* Guarded by device->lock. */
+    bool slot_interrupt; /* an event waits that software wants to be interrupted for */
+    bool unplug_wanted;  /* somebody has asked for what is in the slot */
+};
+
+/* What hot-plug needs of the machine. Called on the main thread. */
+struct pci_hotplug_ops {
+    /* Park all vCPUs, and let them go on. */
+    void (*hold)(void *opaque);
+    void (*release)(void *opaque);
+    /* The device with this id, which is not valid longer, is gone as pci_host_unplug() wanted. */
+    void (*removed)(void *opaque, const char *id);
 };
 
 struct pci_host {
@@ -62,6 +75,9 @@ struct pci_host {
     struct pci_bus nowhere;                           /* an empty bus */
     struct pci_device **devices; /* all functions in the order of creation; owned */
     unsigned device_count;
+    const struct pci_hotplug_ops *hotplug; /* NULL: no vCPU has to be parked, nobody is told */
+    void *hotplug_opaque;
+    struct event_source eject; /* written when a slot was switched off whose device is wanted */
 
     pthread_mutex_t map_lock;      /* see pci_device.h */
     pthread_mutex_t intx_lock;     /* guards intx_count; a leaf */
@@ -84,6 +100,8 @@ struct pci_host_config {
     struct iommu *iommu; /* that all devices' DMA and messages go through; NULL: none */
     struct event_loop *loop;
     struct console *console;
+    const struct pci_hotplug_ops *hotplug;
+    void *hotplug_opaque;
     uint32_t intx_gsi[PCI_PINS];
     uint64_t ecam_base;
     unsigned ecam_buses; /* 1 to 256; 1 MiB each */
@@ -116,6 +134,25 @@ int pci_host_create_device(struct pci_host *host, const struct pci_device_type *
                            const struct property_value *values, size_t count, const char *context,
                            struct error *err);
 
+/*
+ * The same while the machine runs, behind a port that has hot-plug: the guest is told, and the
+ * device is there for it when it has switched its slot on. One function a slot, and no ports.
+ * `strings`, which may be NULL, is a malloc()ed block that the values point into; it belongs to the
+ * device from now on, and is freed with it or on failure. Main thread.
+ */
+int pci_host_plug(struct pci_host *host, const struct pci_device_type *type,
+                  const struct property_value *values, size_t count, char *strings,
+                  const char *context, struct error *err);
+
+/*
+ * Ask the guest for the device with this id back: the attention button of its slot is pressed. When
+ * the guest has switched the slot off, the device is freed, and hotplug->removed() called; that may
+ * be before this returns, at any time later, at the next pci_host_reset(), or never. It may be
+ * asked again. -ENOENT, -ENOTSUP (no hot-plug there), -EBUSY (the guest is at work on the slot).
+ * Main thread.
+ */
+int pci_host_unplug(struct pci_host *host, const char *id, const char *context, struct error *err);
+
 /* The function that answers at bus, devfn as the guest numbered the buses; NULL: nobody. No lock.
  */
 struct pci_device *pci_host_find(struct pci_host *host, unsigned bus, unsigned devfn);
@@ -123,7 +160,8 @@ struct pci_device *pci_host_find(struct pci_host *host, unsigned bus, unsigned d
 /* The device with this id; NULL: none. */
 struct pci_device *pci_host_find_id(struct pci_host *host, const char *id);
 
-/* Power-on reset of every function, from the root down. vCPUs are parked. */
+/* Power-on reset of every function, from the root down; those that pci_host_unplug() wants go
+ * first. vCPUs are parked. Main thread. */
 void pci_host_reset(struct pci_host *host);
 
 /* Call `visit` for every function, parents before children. vCPUs parked, or set-up. */

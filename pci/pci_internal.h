@@ -87,8 +87,37 @@ void pci_device_reset_locked(struct pci_device *device, const char *kind);
 
 /* ---- pci_slots.c */
 
-/* Unplug, unrealize and free the device that was created last. */
-void pci_host_remove_last(struct pci_host *host);
+/* Unplug, unrealize and free a device behind which there is nothing. `hot`: the guest is told. */
+void pci_host_remove(struct pci_host *host, struct pci_device *device, bool hot);
+
+/* ---- pci_hotplug.c */
+
+/* -ENOTSUP: nothing can come or go there. -ENOTSUP: this one cannot. */
+int pci_hotplug_check_bus(const struct pci_bus *bus, const char *context, struct error *err);
+int pci_hotplug_check_device(const struct pci_device *device, struct error *err);
+
+/* Something was put into the port's slot, or taken out. `hot`: while the machine runs; the vCPUs
+ * are parked. */
+void pci_slot_changed(struct pci_device *port, bool hot);
+
+/* After a configuration write of a bridge. device->lock held. */
+void pci_slot_config_written(struct pci_device *port, unsigned reg, unsigned size);
+
+/* After a change of events or enables. device->lock held. */
+void pci_slot_update_interrupt(struct pci_device *port);
+
+/* True while what is in the port's slot is without power. */
+bool pci_slot_is_off(const struct pci_device *port);
+
+/* Park the vCPUs, and let them go on. */
+void pci_hotplug_hold(const struct pci_host *host);
+void pci_hotplug_release(const struct pci_host *host);
+
+/* Take out the devices that somebody wants and the guest has let go of; at a reset all that
+ * somebody wants. */
+void pci_hotplug_eject_all(struct pci_host *host, bool at_reset);
+
+void pci_hotplug_destroy(struct pci_host *host);
 
 /* ---- pci_bar.c: what is decoded where, and who may master the bus */
 
@@ -108,6 +137,10 @@ unsigned pci_bus_number(const struct pci_bus *bus);
 void pci_bridge_link(struct pci_bridge *bridge);
 void pci_bridge_unlink(struct pci_bridge *bridge);
 
+/* What is below follows Secondary Bus Reset, Link Disable and the slot's power. device->lock held.
+ */
+void pci_bridge_update_down(struct pci_bridge *bridge);
+
 /* After the bridge's registers were reset: forget bus numbers, let the link come up, and reset all
  * that is below. */
 void pci_bridge_registers_reset(struct pci_bridge *bridge, const char *kind);
@@ -118,12 +151,14 @@ void pci_bus_map_update(struct pci_host *host);
 /* ---- pci_express.c */
 void pci_express_config_written(struct pci_device *device, unsigned reg, unsigned size);
 
+/* A port at the upper end of a link, with a slot below. */
+bool pci_express_has_slot(const struct pci_device *device);
+
 /* True while software holds the link below the port disabled. */
 bool pci_express_link_disabled(const struct pci_device *device);
 
-/* Link Status and Slot Status of a port, after something was plugged (`plugged`) or the link went
- * down or up. */
-void pci_express_update_link(struct pci_device *port, bool plugged);
+/* Link Status and Slot Status of a port, after the link went down or up. device->lock held. */
+void pci_express_update_link(struct pci_device *port);
 
 /* May the function be on the bus it is on? -EINVAL. */
 int pci_express_check_place(const struct pci_device *device, struct error *err);

@@ -275,13 +275,13 @@ static void plug(struct pci_device *device)
     if (device->bridge) {
         pci_bridge_link(device->bridge);
     }
-    if (bus->parent) {
-        pci_express_update_link(bus->parent->device, true);
-    }
     pci_device_reset(device, "power-on");
+    if (bus->parent) {
+        pci_slot_changed(bus->parent->device, device->hot_plugged);
+    }
 }
 
-static void unplug(struct pci_device *device)
+static void unplug(struct pci_device *device, bool hot)
 {
     struct pci_bus *bus = device->bus;
     pci_device_quiesce(device);
@@ -291,6 +291,9 @@ static void unplug(struct pci_device *device)
     bus->devices[device->devfn] = NULL;
     bus->count--;
     pci_bus_map_update(device->host);
+    if (bus->parent) {
+        pci_slot_changed(bus->parent->device, hot);
+    }
 }
 
 static void unrealize(struct pci_device *device)
@@ -300,10 +303,16 @@ static void unrealize(struct pci_device *device)
     }
 }
 
-void pci_host_remove_last(struct pci_host *host)
+void pci_host_remove(struct pci_host *host, struct pci_device *device, bool hot)
 {
-    struct pci_device *device = host->devices[--host->device_count];
-    unplug(device);
+    unsigned place = 0;
+    while (host->devices[place] != device) {
+        place++;
+    }
+    host->device_count--;
+    memmove(&host->devices[place], &host->devices[place + 1],
+            (host->device_count - place) * sizeof(struct pci_device *));
+    unplug(device, hot);
     unrealize(device);
     pci_device_free(device);
 }
@@ -323,6 +332,9 @@ static int realize(struct pci_device *device, const char *context, struct error 
         return in_context(context, ret, &inner, err);
     }
     ret = pci_express_check_place(device, &inner);
+    if (ret == 0 && device->hot_plugged) {
+        ret = pci_hotplug_check_device(device, &inner);
+    }
     if (ret < 0) {
         in_context(context, ret, &inner, err);
         unrealize(device);
@@ -349,6 +361,9 @@ static int prepare(struct pci_device *device, const struct property_value *value
     if (ret == 0) {
         ret = find_bus(host, placement.bus, &device->bus, context, err);
     }
+    if (ret == 0 && device->hot_plugged) {
+        ret = pci_hotplug_check_bus(device->bus, context, err);
+    }
     if (ret == 0) {
         ret = choose_slot(device, placement.addr, context, err);
     }
@@ -373,6 +388,29 @@ int pci_host_create_device(struct pci_host *host, const struct pci_device_type *
         return ret;
     }
     plug(device);
+    return 0;
+}
+
+int pci_host_plug(struct pci_host *host, const struct pci_device_type *type,
+                  const struct property_value *values, size_t count, char *strings,
+                  const char *context, struct error *err)
+{
+    struct pci_device *device = pci_device_new(host, type);
+    if (!device) {
+        free(strings);
+        return error_set(err, -ENOMEM, "%s: no memory", context);
+    }
+    device->strings = strings;
+    device->hot_plugged = true;
+    int ret = prepare(device, values, count, context, err);
+    if (ret < 0) {
+        pci_device_free(device);
+        return ret;
+    }
+    pci_hotplug_hold(host); /* from here on others can see it */
+    plug(device);
+    pci_hotplug_release(host);
+    trace_pci_hotplug(device->name, "plugged");
     return 0;
 }
 

@@ -21,6 +21,10 @@ struct machine {
     struct arch_machine arch;
     unsigned parts_built; /* of machine_parts */
     bool has_run;         /* vCPUs have run since they were created */
+    /* Who wants to know that a device is gone which machine_device_del() asked for; NULL: nobody.
+     * On the main thread; the id is valid for the call. */
+    void (*device_deleted)(void *opaque, const char *id);
+    void *device_deleted_opaque;
 };
 
 /* A part is built after those before it and destroyed before them. NULL or false: nothing to do. */
@@ -88,6 +92,30 @@ void machine_destroy_console(struct machine *machine);
  * tree is written to that file.
  */
 int machine_reset(struct machine *machine, struct error *err);
+
+/* ---- devices; vmm/hotplug.c */
+
+/* Plug in a device before the machine runs. `context` starts error texts. */
+int machine_create_device(struct machine *machine, const struct device_option *option,
+                          const char *context, struct error *err);
+
+/*
+ * Plug in a device while the machine runs: "NAME,key=value..." as --device's, behind a port that
+ * has hot-plug (bus=ID). The guest is told, and takes its time. Main thread. The text of an error
+ * begins with "device_add NAME,...:".
+ */
+int machine_device_add(struct machine *machine, const char *spec, struct error *err);
+
+/*
+ * Ask the guest for the device with this id, which is behind such a port: the attention button of
+ * its slot is pressed. 0: it was; the device is gone when device_deleted() is called, which may be
+ * never (a guest may refuse), or before this returns. It may be asked again. A reset of the machine
+ * takes it out. Main thread.
+ */
+int machine_device_del(struct machine *machine, const char *id, struct error *err);
+
+/* What the PCI host wants of the machine. */
+extern const struct pci_hotplug_ops machine_hotplug_ops;
 
 /*
  * In each architecture's machine.c. The person asks the guest to shut down: press its power button.

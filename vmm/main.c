@@ -125,13 +125,7 @@ static int plug_devices(struct machine *machine, struct error *err)
         const struct device_option *option = &options->devices[i];
         char context[256];
         snprintf(context, sizeof(context), "--device %s", option->text);
-        const struct pci_device_type *type = device_table_find(option->name);
-        if (!type) {
-            return error_set(err, -ENOENT, "%s: no such device (--device help lists them)",
-                             context);
-        }
-        int ret = pci_host_create_device(&machine->pci, type, option->values, option->count,
-                                         context, err);
+        int ret = machine_create_device(machine, option, context, err);
         if (ret < 0) {
             return ret;
         }

@@ -256,20 +256,19 @@ static int add_property(struct device_option *device, char *field, struct error 
     return 0;
 }
 
-/* `fields` is a copy of device->text that may be cut up. */
-static int parse_fields(struct options *options, struct device_option *device, char *fields,
-                        struct error *err)
+/* `fields` is a copy of device->text that may be cut up. `*help`: that is what was asked for. */
+static int parse_fields(struct device_option *device, char *fields, bool *help, struct error *err)
 {
+    *help = false;
     device->name = cut_field(&fields);
     if (device->name[0] == '\0' || strchr(device->name, '=') != NULL) {
-        return error_set(err, -EINVAL, "--device %s: the name of a device comes first",
+        return error_set(err, -EINVAL, "%s %s: the name of a device comes first", device->option,
                          device->text);
     }
     while (fields != NULL) {
         char *field = cut_field(&fields);
-        if (strcmp(field, "help") == 0) {
-            options->action = OPTIONS_DEVICE_HELP;
-            options->help_device = device->name;
+        *help = strcmp(field, "help") == 0;
+        if (*help) {
             return 0;
         }
         int rc = add_property(device, field, err);
@@ -290,8 +289,32 @@ static int append_device(struct options *options, const char *text, struct error
         free(device.values);
         return out_of_memory(err);
     }
-    int rc = parse_fields(options, &device, fields, err);
+    bool help;
+    int rc = parse_fields(&device, fields, &help, err);
     options->devices[options->device_count++] = device; /* on failure too: it owns memory */
+    if (help) {
+        options->action = OPTIONS_DEVICE_HELP;
+        options->help_device = device.name;
+    }
+    return rc;
+}
+
+int device_option_parse(struct device_option *device, const char *option, const char *text,
+                        char **strings, struct error *err)
+{
+    *device = (struct device_option){.option = option, .text = text};
+    *strings = strdup(text);
+    device->values = calloc(count_commas(text) + 1, sizeof(*device->values));
+    bool help = false;
+    int rc = *strings != NULL && device->values != NULL ? parse_fields(device, *strings, &help, err)
+                                                        : out_of_memory(err);
+    if (help) {
+        rc = error_set(err, -EINVAL, "%s %s: help is for --device", option, text);
+    }
+    if (rc < 0) {
+        free(*strings);
+        free(device->values);
+    }
     return rc;
 }
 

@@ -76,6 +76,14 @@ enum { OPTIONS_MAX_VCPUS = 256 };
 int options_parse(struct options *options, int argc, char **argv, struct error *err);
 void options_destroy(struct options *options);
 
+/*
+ * Parse one device, written as --device has it, for who adds it later; `option` ("device_add")
+ * starts error texts. On success `device->values` and `*strings`, which name, keys and values point
+ * into, are the caller's to free. -EINVAL, -ENOMEM.
+ */
+int device_option_parse(struct device_option *device, const char *option, const char *text,
+                        char **strings, struct error *err);
+
 /* What --help prints. */
 void options_print_help(FILE *out);
 

@@ -63,6 +63,12 @@
       (const char *device, unsigned secondary, unsigned subordinate),                              \
       device, secondary, subordinate)                                                              \
     X(pci_link, "%s %s", (const char *device, const char *state), device, state)                   \
+    X(pci_slot_control, "%s control=0x%04x", (const char *device, unsigned control),                \
+      device, control)                                                                             \
+    X(pci_slot_interrupt, "%s status=0x%03x control=0x%04x level=%u",                              \
+      (const char *device, unsigned status, unsigned control, unsigned level),                     \
+      device, status, control, level)                                                              \
+    X(pci_hotplug, "%s %s", (const char *device, const char *what), device, what)                  \
     X(pci_msix_bad_access, "%s %s offset=0x%" PRIx64 " size=%u",                                   \
       (const char *device, const char *direction, uint64_t offset, unsigned size),                 \
       device, direction, offset, size)                                                             \

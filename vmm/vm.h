@@ -40,6 +40,7 @@ enum vm_request {
 enum vm_holder {
     VM_HOLDER_GDB = 1 << 0,     /* a debugger looks at it, or -S */
     VM_HOLDER_MONITOR = 1 << 1, /* the person said stop */
+    VM_HOLDER_HOTPLUG = 1 << 2, /* a device comes or goes: for a moment */
 };
 
 struct vm {

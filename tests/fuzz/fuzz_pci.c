@@ -114,6 +114,32 @@ static void start_copy(struct input *in)
     bus_write(&f->memory, bar + DMA_ENGINE_CTRL, 4, 1);
 }
 
+/* A device for the empty port, the wish to have it back, the guest's answer, the main thread's
+ * work. */
+static void hot_plug(struct input *in)
+{
+    static const struct property_value values[] = {{"id", "hot"}, {"bus", "rp2"}};
+    struct pci_device *port = pci_host_find_id(&f->host, "rp2");
+    struct error err;
+    switch (take8(in) % 4) {
+    case 0: {
+        const struct pci_device_type *type = take8(in) & 1 ? &dma_engine_type : &pci_testdev_type;
+        (void)pci_host_plug(&f->host, type, values, 2, NULL, "device_add", &err);
+        break;
+    }
+    case 1:
+        (void)pci_host_unplug(&f->host, "hot", "device_del", &err);
+        break;
+    case 2:
+        pci_config_write(port, port->express + PCI_EXP_SLTCTL, 2, (uint32_t)take(in, 2));
+        break;
+    default:
+        if (f->host.eject.handler) {
+            f->host.eject.handler(f->host.eject.opaque, 0);
+        }
+    }
+}
+
 static void reset(struct input *in)
 {
     if (take8(in) % 8 == 0) {
@@ -123,8 +149,8 @@ static void reset(struct input *in)
 }
 
 static const step steps[] = {
-    write_ecam, read_ecam, use_ports, write_register, write_register, use_window,
-    use_window, use_io,    set_up,    set_up,         start_copy,     reset,
+    write_ecam, read_ecam, use_ports, write_register, write_register, use_window, use_window,
+    use_io,     set_up,    set_up,    start_copy,     reset,          hot_plug,   hot_plug,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

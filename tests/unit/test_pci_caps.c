@@ -216,7 +216,8 @@ static void test_endpoint(void **state)
 static void test_root_port(void **state)
 {
     struct fixture *f = *state;
-    struct pci_device *port = plug(f, &root_port_type, "id=rp,port=0x12,slot=5,chassis=7");
+    struct pci_device *port =
+        plug(f, &root_port_type, "id=rp,port=0x12,slot=5,chassis=7,hotplug=off");
     static const uint32_t empty[15] = {
         [1] = 0x8000,     [2] = 0x2000, [3] = 0x12500011, [4] = 0x00110000,
         [5] = 0x002c0000, [11] = 2,     [12] = 1};
@@ -250,7 +251,7 @@ static void test_switch_ports(void **state)
     struct fixture *f = *state;
     plug(f, &root_port_type, "id=rp");
     struct pci_device *up = plug(f, &switch_upstream_type, "id=up,bus=rp,port=1");
-    struct pci_device *down = plug(f, &switch_downstream_type, "id=down,bus=up,slot=3");
+    struct pci_device *down = plug(f, &switch_downstream_type, "id=down,bus=up,slot=3,hotplug=off");
     static const uint32_t upstream[15] = {
         [1] = 0x8000, [2] = 0x2000, [3] = 0x01400011, [4] = 0x00110000, [11] = 2, [12] = 1};
     static const uint32_t downstream[15] = {

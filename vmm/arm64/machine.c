@@ -249,6 +249,8 @@ static int build_pci(struct machine *machine, struct error *err)
         .memory = &machine->vm.memory,
         .loop = &machine->vm.loop,
         .console = &machine->console,
+        .hotplug = &machine_hotplug_ops,
+        .hotplug_opaque = machine,
         .iommu = machine->arch.smmu ? smmuv3_iommu(machine->arch.smmu) : NULL,
         .intx_gsi = {ARM64_GSI_PCI, ARM64_GSI_PCI + 1, ARM64_GSI_PCI + 2, ARM64_GSI_PCI + 3},
         .ecam_base = machine->arch.map.ecam_base,

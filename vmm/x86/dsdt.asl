@@ -52,8 +52,8 @@ DefinitionBlock ("", "DSDT", 2, "MINVMM", "MINIVMM ", 0x00000001)
 
             /*
              * PCI Firmware Specification, 4.5.1: which PCI Express features the operating system
-             * may control. Granted: PME (bit 2), AER (3) and the Express capability (4). Not: hot
-             * plug (0, 1), which no slot here has.
+             * may control. Granted: native hot-plug (bit 0), PME (2), AER (3) and the Express
+             * capability (4). Not: SHPC hot-plug (1), which no slot here has.
              */
             Method (_OSC, 4, Serialized)
             {
@@ -69,7 +69,7 @@ DefinitionBlock ("", "DSDT", 2, "MINVMM", "MINIVMM ", 0x00000001)
                     Return (Arg3)
                 }
                 CreateDWordField (Arg3, 8, CTRL)
-                Local0 = CTRL & 0x1C
+                Local0 = CTRL & 0x1D
                 If (Local0 != CTRL)
                 {
                     STS |= 0x10 // not all was granted

@@ -207,6 +207,8 @@ static int build_pci(struct machine *machine, struct error *err)
         .memory = &machine->vm.memory,
         .loop = &machine->vm.loop,
         .console = &machine->console,
+        .hotplug = &machine_hotplug_ops,
+        .hotplug_opaque = machine,
         .intx_gsi = {X86_GSI_PCI, X86_GSI_PCI + 1, X86_GSI_PCI + 2, X86_GSI_PCI + 3},
         .ecam_base = X86_ECAM_BASE,
         .ecam_buses = X86_ECAM_BUSES,

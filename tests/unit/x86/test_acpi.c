@@ -565,10 +565,10 @@ static void acpica_runs_the_methods(void **state)
             (const char *const[]){"Length 54 =", NULL}); /* without the 64-bit window */
     execute(&shop, "DSDT.aml",
             "execute \\_SB.PCI0._OSC " OSC_UUID " 1 3 (00 00 00 00 00 00 00 00 1F 00 00 00)",
-            (const char *const[]){"10 00 00 00 00 00 00 00 1C 00 00 00", NULL});
+            (const char *const[]){"10 00 00 00 00 00 00 00 1D 00 00 00", NULL});
     execute(&shop, "DSDT.aml",
-            "execute \\_SB.PCI0._OSC " OSC_UUID " 1 3 (00 00 00 00 00 00 00 00 18 00 00 00)",
-            (const char *const[]){"00 00 00 00 00 00 00 00 18 00 00 00", NULL});
+            "execute \\_SB.PCI0._OSC " OSC_UUID " 1 3 (00 00 00 00 00 00 00 00 19 00 00 00)",
+            (const char *const[]){"00 00 00 00 00 00 00 00 19 00 00 00", NULL});
     execute(&shop, "DSDT.aml",
             "execute \\_SB.PCI0._OSC " OSC_UUID " 2 3 (00 00 00 00 00 00 00 00 1F 00 00 00)",
             (const char *const[]){"08 00 00 00 00 00 00 00 1F 00 00 00", NULL});
