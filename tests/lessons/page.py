@@ -10,7 +10,7 @@ ANYTHING = "..."  # a line of a page that stands for any lines, or none
 PROMPT = r"\$ |(?:~|/\S*) # |\(gdb\) |\(minivmm\) "
 COMMAND = re.compile(rf"({PROMPT})(.*)")
 DIRECTIVE = re.compile(r"<!-- (arch|window|copy|status|varies): (.+?) -->|<!-- (runs on) -->")
-KEYS = {"Ctrl-A c": "\x01c", "Ctrl-A x": "\x01x", "Ctrl-A h": "\x01h", "Ctrl-C": "\x03", "Ctrl-D": "\x04"}
+KEYS = {"Ctrl-A c": "\x01c", "Ctrl-A c, Enter": "\x01c\r", "Ctrl-A x": "\x01x", "Ctrl-A h": "\x01h", "Ctrl-C": "\x03", "Ctrl-D": "\x04"}
 
 # What differs from one run to the next, and how it is shown to the comparison. Nothing that a lesson is
 # about is in here: not an offset, an address of a BAR, a bus or an interrupt's number.
