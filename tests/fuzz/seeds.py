@@ -119,7 +119,22 @@ LINES = [
 ]
 
 
+MONITOR = [
+    "help\ninfo pci\ninfo regs e\ninfo regs r\ninfo mtree\ninfo trace\ninfo vcpus\n",
+    "xp /8xw 0\nxp /3dg 0x1fffff\nxp/c 0x100000\nstop\ncont\nsystem_reset\nquit\ninfo status\n",
+    "trace pci_*,-pci_link@r on\ntrace a off\nhelp info regs\n\"a b\"\n",
+]
+QMP = [
+    '{"execute": "query-pci", "id": [1, {"a": null}]}{"execute": "query-commands"}{"execute": "stop"}{"execute": "cont"}',
+    '{"execute": "human-monitor-command", "arguments": {"command-line": "info qtree", "cpu-index": 0}}{"execute": "quit"}',
+    '{"execute": "device_add", "arguments": {"driver": "virtio-rng", "id": "x", "bus": "e", "n": 1.5, "b": true}}\n[]\n',
+    '{"execute": "device_del", "arguments": {"id": "e"}}{"execute": "\\u0000\\ud800"}{"execute": 1, "arguments": []}',
+]
+
+
 def seeds(target):
+    if target == "fuzz_monitor":
+        return [bytes([kind]) + text.encode() for kind, texts in ((0, MONITOR), (1, QMP)) for text in texts]
     if target == "fuzz_boot_x86":
         return [bytes([flags]) + file for flags in (0, 3, 15)
                 for file in (bzimage(), pvh(64), pvh(32))]
