@@ -13,9 +13,16 @@ static unsigned holders(const struct control *control)
     return now;
 }
 
+static void device_deleted(void *opaque, const char *id)
+{
+    control_tell(opaque, &(struct control_event){.kind = CONTROL_DEVICE_DELETED, .id = id});
+}
+
 void control_init(struct control *control, struct machine *machine)
 {
     *control = (struct control){.machine = machine};
+    machine->device_deleted = device_deleted;
+    machine->device_deleted_opaque = control;
 }
 
 void control_watch(struct control *control, struct control_watcher *watcher)
@@ -76,4 +83,14 @@ int control_powerdown(struct control *control, struct error *err)
         control_tell(control, &(struct control_event){.kind = CONTROL_POWERDOWN});
     }
     return ret;
+}
+
+int control_device_add(struct control *control, const char *spec, struct error *err)
+{
+    return machine_device_add(control->machine, spec, err);
+}
+
+int control_device_del(struct control *control, const char *id, struct error *err)
+{
+    return machine_device_del(control->machine, id, err);
 }

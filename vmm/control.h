@@ -61,6 +61,10 @@ const char *control_status(const struct control *control);
 void control_reset(struct control *control);
 void control_quit(struct control *control, const char *reason);
 
+/* As machine_device_add() and machine_device_del(). */
+int control_device_add(struct control *control, const char *spec, struct error *err);
+int control_device_del(struct control *control, const char *id, struct error *err);
+
 /* Press the machine's power button; what comes of it is up to the guest. */
 int control_powerdown(struct control *control, struct error *err);
 

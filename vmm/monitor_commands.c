@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "devices/device_table.h"
 #include "vmm/monitor.h"
 #include "vmm/monitor_info.h"
 #include "vmm/monitor_xp.h"
@@ -75,6 +76,59 @@ static int run_quit(struct control *control, const struct monitor_words *words, 
     return 0;
 }
 
+/* ---- devices that come and go */
+
+static int run_device_add(struct control *control, const struct monitor_words *words, FILE *out,
+                          struct error *err)
+{
+    (void)out;
+    return control_device_add(control, words->word[1], err);
+}
+
+static int run_device_del(struct control *control, const struct monitor_words *words, FILE *out,
+                          struct error *err)
+{
+    (void)out;
+    return control_device_del(control, words->word[1], err);
+}
+
+/* "NAME," and each property; what has been typed of the list before it stays. */
+static void offer_properties(const struct property *table, const char *before, int length,
+                             const struct monitor_offers *offers)
+{
+    for (; table != NULL && table->name != NULL; table++) {
+        char candidate[256];
+        snprintf(candidate, sizeof(candidate), "%.*s%s=", length, before, table->name);
+        monitor_offer(offers, candidate);
+    }
+}
+
+static void complete_device_add(struct control *control, unsigned index,
+                                const struct monitor_offers *offers)
+{
+    const char *comma = strrchr(offers->word, ',');
+    size_t name = strcspn(offers->word, ",");
+    (void)control;
+    for (const struct pci_device_type *const *type = device_table; index == 1 && *type; type++) {
+        if (comma == NULL) {
+            monitor_offer(offers, (*type)->name);
+        } else if (strlen((*type)->name) == name &&
+                   strncmp((*type)->name, offers->word, name) == 0) {
+            int length = (int)(comma + 1 - offers->word);
+            offer_properties((*type)->properties, offers->word, length, offers);
+            offer_properties(pci_common_properties, offers->word, length, offers);
+        }
+    }
+}
+
+static void complete_device_del(struct control *control, unsigned index,
+                                const struct monitor_offers *offers)
+{
+    if (index == 1) {
+        monitor_offer_devices(control, offers);
+    }
+}
+
 /* ---- trace */
 
 /* What trace_enable() says begins with the option that it was made for. */
@@ -131,6 +185,10 @@ static int run_xp(struct control *control, const struct monitor_words *words, FI
 
 const struct monitor_command monitor_commands[] = {
     {"cont", "c", "", "let the machine go on", 0, 0, run_cont, NULL, NULL},
+    {"device_add", NULL, "NAME,PROP=VALUE,...", "plug in a device, behind a port with hotplug", 1,
+     1, run_device_add, complete_device_add, NULL},
+    {"device_del", NULL, "ID", "ask the guest to let a device go", 1, 1, run_device_del,
+     complete_device_del, NULL},
     {"help", "?", "[COMMAND]", "what there is; help info lists its items", 0, 2, run_help,
      complete_help, NULL},
     {"info", NULL, "ITEM", "show something of the machine", 1, 2, NULL, NULL, monitor_info_items},

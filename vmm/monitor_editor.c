@@ -108,6 +108,13 @@ static size_t look_up(struct candidates *found, const char *line)
     return strlen(line + start);
 }
 
+/* Does a space follow? Not where a value is wanted. */
+static bool is_whole(const struct candidates *found)
+{
+    size_t length = strlen(found->common);
+    return found->count == 1 && (length == 0 || found->common[length - 1] != '=');
+}
+
 /* Add what all candidates share; if that is nothing new, list them. */
 static unsigned char complete(EditLine *edit, int key)
 {
@@ -123,7 +130,7 @@ static unsigned char complete(EditLine *edit, int key)
     }
     if (found.count == 1 || strlen(found.common) > typed) {
         char more[sizeof(found.common) + 1];
-        snprintf(more, sizeof(more), "%s%s", found.common + typed, found.count == 1 ? " " : "");
+        snprintf(more, sizeof(more), "%s%s", found.common + typed, is_whole(&found) ? " " : "");
         return el_insertstr(edit, more) == 0 ? CC_REFRESH : CC_REFRESH_BEEP;
     }
     found = (struct candidates){.editor = found.editor, .list = true};

@@ -191,6 +191,83 @@ static json_t *run_quit(struct qmp_call *call)
     return json_object();
 }
 
+/* ---- devices that come and go */
+
+/* Values of --device are text; a comma in one is written twice. False: it cannot be said so. */
+static bool print_value(FILE *out, const json_t *value)
+{
+    if (json_is_boolean(value)) {
+        fputs(json_is_true(value) ? "on" : "off", out);
+    } else if (json_is_integer(value)) {
+        fprintf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    } else if (json_is_string(value)) {
+        for (const char *c = json_string_value(value); *c != '\0'; c++) {
+            fprintf(out, *c == ',' ? "%c," : "%c", *c);
+        }
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* "NAME,key=value..." of {"driver": "NAME", "key": value...}, to be freed; NULL: the call says why.
+ */
+static char *device_spec(struct qmp_call *call, const char *driver)
+{
+    char *text = NULL;
+    size_t size;
+    const char *key;
+    json_t *value;
+    const char *wrong = NULL;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL) {
+        qmp_fail(call, QMP_GENERIC_ERROR, "no memory");
+        return NULL;
+    }
+    fputs(driver, out);
+    json_object_foreach(call->arguments, key, value)
+    {
+        if (strcmp(key, "driver") != 0) {
+            fprintf(out, ",%s=", key);
+            wrong = strpbrk(key, ",=") != NULL || !print_value(out, value) ? key : wrong;
+        }
+    }
+    if (fclose(out) != 0 || wrong != NULL) {
+        free(text);
+        qmp_fail(call, QMP_GENERIC_ERROR, "Invalid parameter '%s'", wrong != NULL ? wrong : "");
+        return NULL;
+    }
+    return text;
+}
+
+static json_t *run_device_add(struct qmp_call *call)
+{
+    const char *driver = json_string_value(json_object_get(call->arguments, "driver"));
+    if (driver == NULL || strpbrk(driver, ",=") != NULL) {
+        return qmp_fail(call, QMP_GENERIC_ERROR, "Parameter 'driver' is missing");
+    }
+    char *spec = device_spec(call, driver);
+    if (spec == NULL) {
+        return NULL;
+    }
+    int ret = control_device_add(call->control, spec, &call->err);
+    free(spec);
+    return ret < 0 ? generic_failure(call) : json_object();
+}
+
+static json_t *run_device_del(struct qmp_call *call)
+{
+    const char *id = json_string_value(json_object_get(call->arguments, "id"));
+    if (id == NULL) {
+        return qmp_fail(call, QMP_GENERIC_ERROR, "Parameter 'id' is missing");
+    }
+    if (pci_host_find_id(&call->control->machine->pci, id) == NULL) {
+        return qmp_fail(call, QMP_DEVICE_NOT_FOUND, "Device '%s' not found", id);
+    }
+    int ret = control_device_del(call->control, id, &call->err);
+    return ret < 0 ? generic_failure(call) : json_object();
+}
+
 /* ---- the monitor */
 
 static json_t *run_human_monitor_command(struct qmp_call *call)
@@ -217,6 +294,8 @@ static json_t *run_query_commands(struct qmp_call *call);
 
 static const struct qmp_command commands[] = {
     {"cont", run_cont, {NULL}},
+    {"device_add", run_device_add, {ANY, NULL}},
+    {"device_del", run_device_del, {"id", NULL}},
     {"human-monitor-command", run_human_monitor_command, {"command-line", "cpu-index", NULL}},
     {"query-commands", run_query_commands, {NULL}},
     {"query-cpus-fast", run_query_cpus_fast, {NULL}},

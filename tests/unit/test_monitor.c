@@ -182,6 +182,10 @@ static void complete(void **state)
     COMPLETES("info regs dma0 d", "", 15);
     COMPLETES("trace irq_le", "irq_level ", 6);
     COMPLETES("trace irq_level o", "on off ", 16);
+    COMPLETES("device_add dma", "dma-engine ", 11);
+    COMPLETES("device_add pci-testdev,id=a,v", "pci-testdev,id=a,vectors= ", 11);
+    COMPLETES("device_add pci-testdev,ad", "pci-testdev,addr= ", 11);
+    COMPLETES("device_del d", "dma0 ", 11);
     COMPLETES("help info st", "status ", 10);
     COMPLETES("wonder ", "", 7);
     COMPLETES("\"", "", 0);
