@@ -24,7 +24,7 @@ sys.dont_write_bytecode = True
 for _name in [name for name in sys.modules if name.split(".")[0] == "lib" and "tools/gdb" in str(sys.modules[name])]:
     del sys.modules[_name]  # sourced once more: read anew what may have changed
 
-from lib import breaks, hops, info, printers  # noqa: E402,F401 - found by the path above
+from lib import breaks, hops, info, interrupt, printers  # noqa: E402,F401 - found by the path above
 
 printers.register()
 
