@@ -52,9 +52,20 @@ static uint32_t any_word(struct cpu *cpu)
     return any(cpu, 1u << 16) << 16 | any(cpu, 1u << 16);
 }
 
+/* Those that stay; the others belong to the main thread, and are reached as a guest does. */
+static struct pci_device *residents[16];
+static unsigned resident_count;
+
+static void note_residents(struct fixture *f)
+{
+    resident_count = f->host.device_count;
+    assert_true(resident_count <= sizeof(residents) / sizeof(residents[0]));
+    memcpy(residents, f->host.devices, resident_count * sizeof(residents[0]));
+}
+
 static struct pci_device *any_device(struct cpu *cpu)
 {
-    return cpu->fixture->host.devices[any(cpu, cpu->fixture->host.device_count)];
+    return residents[any(cpu, resident_count)];
 }
 
 static void write_config(struct cpu *cpu, unsigned bus, unsigned devfn, unsigned reg, unsigned size,
@@ -84,6 +95,14 @@ static void use_ports(struct cpu *cpu)
     bus_write(&cpu->ports, 0xcfc + any(cpu, 4), 1u << any(cpu, 3), any_word(cpu));
 }
 
+/* Whatever is behind the port that somebody plugs devices into. */
+static void repair_behind(struct cpu *cpu, const struct pci_device *port)
+{
+    unsigned bus = pci_config_get(port, PCI_SECONDARY_BUS, 1);
+    write_config(cpu, bus, 0, PCI_BASE_ADDRESS_0, 4, (uint32_t)WINDOW + any(cpu, 4) * 0x4000);
+    write_config(cpu, bus, 0, PCI_COMMAND, 2, 7);
+}
+
 /* Number a bridge, open its windows; give a BAR a place, and MSI or MSI-X a message. */
 static void repair(struct cpu *cpu)
 {
@@ -97,6 +116,7 @@ static void repair(struct cpu *cpu)
         write_config(cpu, bus, device->devfn, PCI_SECONDARY_BUS, 1, bus + 1 + any(cpu, 2));
         write_config(cpu, bus, device->devfn, PCI_SUBORDINATE_BUS, 1, BUSES);
         write_config(cpu, bus, device->devfn, PCI_MEMORY_BASE, 4, 0xdff0d000);
+        repair_behind(cpu, device);
     } else {
         write_config(cpu, bus, device->devfn, PCI_BASE_ADDRESS_0, 4,
                      (uint32_t)WINDOW + any(cpu, 4) * 0x4000);
@@ -265,6 +285,7 @@ static uint64_t run_cpus(struct fixture *f, bool hotplug)
     pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     pthread_rwlock_init(&running, &attributes);
     atomic_store(&cpus_left, CPUS);
+    note_residents(f);
     for (unsigned i = 0; i < CPUS; i++) {
         cpus[i] = (struct cpu){.fixture = f, .random = first + i};
         assert_int_equal(pthread_create(&cpus[i].thread, NULL, run_and_leave, &cpus[i]), 0);
