@@ -36,6 +36,7 @@ static void remove_all(void)
 {
     monitor_server_finish(monitor);
     qmp_server_finish(qmp);
+    drawn_free(drawn);
     rmdir(folder);
 }
 
