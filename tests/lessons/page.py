@@ -20,11 +20,15 @@ MASKS = [(re.compile(pattern), shown) for pattern, shown in (
     (r" *\b\d+(\.\d+)? ?(ns|us|µs|ms|s|sec|seconds)\b", " TIME"),   # with the column's padding
     (r"\b\d\d:\d\d:\d\d\b", "TIME"),
     (r"\bThread 0x[0-9a-f]+ \(LWP \d+\)", "Thread ID"),
+    (r"\bThread \d+\.\d+", "Thread ID"),                            # the same, by gdbserver
     (r"\bLWP \d+\b", "LWP ID"),
     (r"\b(process|pid) \d+\b", r"\1 ID"),
-    (r"\b0x(55|56|7[ef]|aa|ff)[0-9a-f]{10}\b", "HOST-ADDRESS"),     # of a 64-bit program
+    (r"\b0x(0000)?(55|56|7[ef]|aa|ff)[0-9a-f]{10}\b", "HOST-ADDRESS"),  # of a 64-bit program
     (r"\bffff[0-9a-f]{12}\b", "KERNEL-ADDRESS"),
     (r"(?<=\.[chS]):\d+\b", ":LINE"),                               # each edit of a source moves it
+    (r"(?<=, line )\d+\b", "LINE"),
+    (r"^\d+\t(?= *\S)", "LINE "),                                    # the same, of a line that gdb shows
+    (r"(?<= )/\S*/(?=(vmm|pci|devices|guest)/\S+\.[chS]\b)", ""),   # where the clone is
 )]
 
 
@@ -122,12 +126,11 @@ def parse(name, text):
 
 
 def mask(line, varies=()):
-    line = line.expandtabs().rstrip()
     for pattern in varies:
         line = pattern.sub(hide_group, line)
     for pattern, shown in MASKS:
         line = pattern.sub(shown, line)
-    return line
+    return line.expandtabs().rstrip()
 
 
 def hide_group(match):

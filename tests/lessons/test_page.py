@@ -83,6 +83,11 @@ class Comparison(unittest.TestCase):
         self.same(["total  9.1 ms"], ["total 12.7 ms"])
         self.same(["#0 f (o=0x55558c6cdb90) at a/b.c:17"], ["#0 f (o=0x5617aabbccd0) at a/b.c:190"])
         self.same(["[New Thread 0x7f5e9c7d36c0 (LWP 17)]"], ["[New Thread 0x7fffaa7d36c0 (LWP 21)]"])
+        self.same(["#1  0x00007ffff7e1cf1c in g () at /home/me/mv/vmm/vcpu.c:186"],
+                  ["#1  0x00007ff1a7e1c000 in g () at /tmp/x/vmm/vcpu.c:18"])
+        self.same(["490\t{"], ["17\t{"])
+        self.differs(["490\t{"], ["17\t}"])
+        self.differs(["#1 g () at /x/vmm/vcpu.c:1"], ["#1 g () at /x/vmm/vm.c:1"])
         self.differs(["0x1018"], ["0x101c"])
         self.differs(["0xe0001018"], ["0xe000101c"])
         self.differs(["17 exits"], ["18 exits"])
