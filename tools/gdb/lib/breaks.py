@@ -353,8 +353,11 @@ class DoorbellChanges(gdb.Breakpoint):
 
     def stop(self):
         for rule in living_rules():
-            if isinstance(rule, Rule) and rule.places:
-                resolve(rule)
+            try:
+                if isinstance(rule, Rule) and rule.places:
+                    rule.resolve()
+            except (Error, gdb.error):
+                pass  # its device has been unplugged
         return False
 
 
