@@ -35,11 +35,10 @@ def count(result, text, times):
     return f"{times} times {text!r}", None if found == times else f"{found} times"
 
 
-def hotplug_check(rounds, iommu=None, msi=True):
+def hotplug_check(rounds, iommu=None):
     def check(result):
         yield "the guest's script came to its end", None if "check: done" in result.out else "it did not"
-        if msi:
-            yield from lspci.check_engine(result.section("lspci"), "01:00.0", False, iommu)
+        yield from lspci.check_engine(result.section("lspci"), "01:00.0", False, iommu)
         yield count(result, " pci_hotplug hot plugged", rounds + 1)
         yield count(result, " pci_hotplug rng plugged", rounds)
         yield count(result, " pci_hotplug hot unplugged", rounds)
@@ -60,8 +59,6 @@ def cases(Case, arch, append):
     hotplug = [("hotplug", "", "", hotplug_check(2))]
     if arch == "arm64":
         hotplug.append(("hotplug-iommu", "--iommu", "", hotplug_check(2, iommu="translated")))
-        # With ACPI, Linux asks for hot-plug only if it has MSI.
-        hotplug.append(("hotplug-intx", "", " rounds=1 pci=nomsi", hotplug_check(1, msi=False)))
     return [Case(name, command=command(f"hotplug.sh{words}", f"{options} {PORTS}"), check=check, timeout=150)
             for name, options, words, check in hotplug] + [
         # Debian's cloud kernel for arm64 has no driver for the button.

@@ -46,9 +46,7 @@ use_engine() {
 modprobe dma_engine
 modprobe -a virtio_pci virtio-rng
 equal "slots" "$(ls /sys/bus/pci/slots | tr '\n' ' ')" "1 2 3 "
-rounds="first second"
-grep -q 'rounds=1' /proc/cmdline && rounds=first
-for round in $rounds; do
+for round in first second; do
     equal "$round: no engine yet" "$(engine)" ""
     succeeds "$round: the slots are empty" eval "empty $HOT && empty $RNG"
     host device_add dma-engine,id=hot,bus=rp0
