@@ -63,7 +63,7 @@
       (const char *device, unsigned secondary, unsigned subordinate),                              \
       device, secondary, subordinate)                                                              \
     X(pci_link, "%s %s", (const char *device, const char *state), device, state)                   \
-    X(pci_slot_control, "%s control=0x%04x", (const char *device, unsigned control),                \
+    X(pci_slot_control, "%s control=0x%04x", (const char *device, unsigned control),               \
       device, control)                                                                             \
     X(pci_slot_interrupt, "%s status=0x%03x control=0x%04x level=%u",                              \
       (const char *device, unsigned status, unsigned control, unsigned level),                     \
