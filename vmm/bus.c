@@ -287,6 +287,23 @@ int bus_add(struct bus *bus, struct bus_region *region, uint64_t base, struct er
     return bus_move(bus, region, base, err);
 }
 
+/*
+ * Without memory for a new view the old one goes on, and must not name what may be freed. A reader
+ * takes `region` from a range once; whichever it finds, both are there until bus_remove() returns.
+ */
+static void take_out_of_view(struct bus *bus, const struct bus_region *region)
+{
+    struct bus_view *view = atomic_load_explicit(&bus->view, memory_order_relaxed);
+    for (size_t i = 0; i < view->count; i++) {
+        struct bus_range *range = &view->ranges[i];
+        if (range->region == region) {
+            __atomic_store_n(&range->name, bus->unassigned.name, __ATOMIC_RELAXED);
+            __atomic_store_n(&range->base, 0, __ATOMIC_RELAXED); /* its offsets are addresses */
+            __atomic_store_n(&range->region, &bus->unassigned, __ATOMIC_RELAXED);
+        }
+    }
+}
+
 void bus_remove(struct bus_region *region)
 {
     struct bus *bus = region->bus;
@@ -295,8 +312,9 @@ void bus_remove(struct bus_region *region)
     }
     pthread_mutex_lock(&bus->lock);
     delete_region(bus, region);
-    /* Without memory for a new view the old one stays: the region answers a little longer. */
-    (void)publish(bus);
+    if (publish(bus) < 0) {
+        take_out_of_view(bus, region);
+    }
     pthread_mutex_unlock(&bus->lock);
     trace_bus_unmap(bus->name, region->name);
 }

@@ -59,6 +59,15 @@ static void bytes_init(struct bytes *bytes, const char *name, uint64_t size,
     }
 }
 
+/* No memory, while this is set. */
+static bool malloc_fails;
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+    return malloc_fails ? NULL : __real_malloc(size);
+}
+
 struct fixture {
     struct bus bus;
     struct bus_cursor cursor;
@@ -115,6 +124,25 @@ static void every_width_reaches_the_region(void **state)
     assert_int_equal(bus_read(&f->cursor, 0x1008, 4), 0xdeadbeef);
     assert_int_equal(bus_read(&f->cursor, 0x0fff, 1), 0xff);
     assert_int_equal(bus_read(&f->cursor, 0x1010, 1), 0xff);
+}
+
+/* A region that is removed may be freed, also if there is no memory for the view without it. */
+static void removed_without_memory(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(bus_add(&f->bus, &f->a.region, 0x1000, &f->err), 0);
+    assert_int_equal(bus_add(&f->bus, &f->b.region, 0x1010, &f->err), 0);
+    assert_int_equal(bus_read(&f->cursor, 0x1000, 1), 'A'); /* the cursor remembers it */
+    malloc_fails = true;
+    bus_remove(&f->a.region);
+    malloc_fails = false;
+    memset(&f->a.region, 0xee, sizeof(f->a.region));
+    assert_int_equal(bus_read(&f->cursor, 0x1000, 1), 0xff);
+    bus_write(&f->cursor, 0x1008, 4, 5);
+    assert_int_equal(bus_read(&f->cursor, 0x100f, 2), 'B' << 8 | 0xff);
+    assert_int_equal(f->a.accesses, 1);
+    assert_int_equal(bus_add(&f->bus, &f->c.region, 0x1000, &f->err), 0);
+    assert_int_equal(bus_read(&f->cursor, 0x1000, 1), 'C');
 }
 
 static void regions_at_both_ends_of_the_space(void **state)
@@ -360,17 +388,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(empty_bus_reads_all_ones),
-        TEST(every_width_reaches_the_region),
-        TEST(regions_at_both_ends_of_the_space),
-        TEST(access_across_a_border_is_split),
-        TEST(odd_sizes_reach_regions_in_whole_pieces),
-        TEST(fixed_regions_must_not_overlap),
-        TEST(region_must_fit),
-        TEST(fixed_hides_bar_in_any_order),
-        TEST(first_of_two_bars_wins),
-        TEST(failed_move_takes_it_off),
-        TEST(random_maps_agree_with_a_search),
+        TEST(empty_bus_reads_all_ones),        TEST(every_width_reaches_the_region),
+        TEST(removed_without_memory),          TEST(regions_at_both_ends_of_the_space),
+        TEST(access_across_a_border_is_split), TEST(odd_sizes_reach_regions_in_whole_pieces),
+        TEST(fixed_regions_must_not_overlap),  TEST(region_must_fit),
+        TEST(fixed_hides_bar_in_any_order),    TEST(first_of_two_bars_wins),
+        TEST(failed_move_takes_it_off),        TEST(random_maps_agree_with_a_search),
         TEST(map_changes_under_readers),
     };
     return cmocka_run_group_tests_name("bus", tests, NULL, NULL);
