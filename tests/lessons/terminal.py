@@ -59,6 +59,8 @@ class Terminal:
         self.status = 0
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            for number in signal.SIGINT, signal.SIGQUIT:
+                signal.signal(number, signal.SIG_DFL)  # a background job ignores them, a terminal's shell does not
             os.chdir(folder)
             environment = {**os.environ, "TERM": "dumb", "PS1": r"\[\e]7;$?\a\]$ ", "LC_ALL": "C.UTF-8",
                            "BASH_SILENCE_DEPRECATION_WARNING": "1", "HISTFILE": ""}
