@@ -488,14 +488,20 @@ static void expect_no_unplug(struct fixture *f, const char *id, int code, const 
     assert_string_equal(err.text, reason);
 }
 
-static void test_refused(void **state)
+/* A port with hot-plug, one without, and a switch. */
+static void add_ports(struct fixture *f)
 {
-    struct fixture *f = *state;
     add_port(f);
     plug(f, &root_port_type, "id=fixed,hotplug=off");
     plug(f, &root_port_type, "id=sw");
     plug(f, &switch_upstream_type, "id=up,bus=sw");
     plug(f, &switch_downstream_type, "id=down,bus=up");
+}
+
+static void test_refused(void **state)
+{
+    struct fixture *f = *state;
+    add_ports(f);
     expect_no_plug(f, &test_type, "id=x", -ENOTSUP,
                    "device_add: 'pcie.0' has no hot-plug; behind a root-port or a "
                    "switch-downstream (bus=ID) there is");
@@ -523,11 +529,7 @@ static void test_refused(void **state)
 static void test_unplug_refused(void **state)
 {
     struct fixture *f = *state;
-    add_port(f);
-    plug(f, &root_port_type, "id=fixed,hotplug=off");
-    plug(f, &root_port_type, "id=sw");
-    plug(f, &switch_upstream_type, "id=up,bus=sw");
-    plug(f, &switch_downstream_type, "id=down,bus=up");
+    add_ports(f);
     plug_test(f, "id=a,bus=fixed");
     plug_test(f, "id=b");
     plug_test(f, "id=c,bus=rp,multifunction=on");
