@@ -286,7 +286,7 @@ static int assemble(struct machine *machine, struct error *err)
     if (ret == 0) {
         ret = plug_devices(machine, err);
     }
-    if (ret == 0) {
+    if (ret == 0 && machine->options->trace) {
         warn_of_unknown_devices(machine);
     }
     return ret;
