@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "vmm/connection.h"
 #include "vmm/gdb_machine.h"
@@ -54,21 +53,12 @@ static void machine_stopped(void *opaque, const struct gdb_stop *stop)
     gdb_stub_stopped(&server->stub, stop);
 }
 
-/* A second client is sent away. */
-static void client_came(void *opaque, int fd)
+static void client_came(void *opaque)
 {
     struct gdb_server *server = opaque;
-    if (connection_is_open(&server->client)) {
-        close(fd);
-        return;
-    }
     if (gdb_stub_start(&server->stub, &gdb_machine_ops, &server->machine, queue_output, server) <
         0) {
-        close(fd);
-        return;
-    }
-    if (connection_start(&server->client, fd) < 0) {
-        gdb_stub_destroy(&server->stub);
+        connection_close(&server->client);
         return;
     }
     gdb_machine_attach(&server->machine, machine_stopped, server);
@@ -96,9 +86,12 @@ int gdb_server_start(struct gdb_server **out, struct vm *vm, const char *address
         free(server);
         return ret;
     }
-    const struct listener_config config = {
-        .option = "--gdb", .address = address, .connected = client_came, .opaque = server};
-    ret = listener_open(&server->listener, &vm->loop, &config, err);
+    const struct listener_config config = {.option = "--gdb",
+                                           .address = address,
+                                           .client = &server->client,
+                                           .connected = client_came,
+                                           .opaque = server};
+    ret = listener_open(&server->listener, &config, err);
     if (ret < 0) {
         destroy(server);
         return ret;
@@ -127,11 +120,8 @@ void gdb_server_finish(struct gdb_server *server, int status, int signal)
     if (server == NULL) {
         return;
     }
-    if (connection_is_open(&server->client)) {
-        if (!server->stub.over) {
-            gdb_stub_ended(&server->stub, status, signal);
-        }
-        connection_close(&server->client); /* what the socket does not take now is lost */
+    if (connection_is_open(&server->client) && !server->stub.over) {
+        gdb_stub_ended(&server->stub, status, signal);
     }
-    destroy(server);
+    destroy(server); /* what the client's socket does not take now is lost */
 }

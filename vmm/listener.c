@@ -114,6 +114,14 @@ static int listen_at(struct listener *listener, const union address *address, so
     return listen(fd, 1) < 0 ? -errno : 0;
 }
 
+static void send_away(const struct listener *listener, int fd)
+{
+    if (listener->busy != NULL) {
+        (void)!send(fd, listener->busy, strlen(listener->busy), MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    close(fd);
+}
+
 static void client_came(void *opaque, uint32_t events)
 {
     struct listener *listener = opaque;
@@ -124,7 +132,11 @@ static void client_came(void *opaque, uint32_t events)
         return;
     }
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* fails on a Unix socket */
-    listener->connected(listener->opaque, fd);
+    if (connection_is_open(listener->client)) {
+        send_away(listener, fd);
+    } else if (connection_start(listener->client, fd) == 0) {
+        listener->connected(listener->opaque);
+    }
 }
 
 static void close_socket(struct listener *listener)
@@ -138,12 +150,15 @@ static void close_socket(struct listener *listener)
     *listener = (struct listener){.source = {.fd = -1}};
 }
 
-int listener_open(struct listener *listener, struct event_loop *loop,
-                  const struct listener_config *config, struct error *err)
+int listener_open(struct listener *listener, const struct listener_config *config,
+                  struct error *err)
 {
     union address address;
     socklen_t size = 0;
-    *listener = (struct listener){.connected = config->connected, .opaque = config->opaque};
+    *listener = (struct listener){.client = config->client,
+                                  .busy = config->busy,
+                                  .connected = config->connected,
+                                  .opaque = config->opaque};
     int ret = parse_address(config, &address, &size, err);
     if (ret < 0) {
         return ret;
@@ -152,20 +167,21 @@ int listener_open(struct listener *listener, struct event_loop *loop,
     listener->source = (struct event_source){.fd = fd, .handler = client_came, .opaque = listener};
     ret = fd < 0 ? -errno : listen_at(listener, &address, size);
     if (ret == 0) {
-        ret = event_loop_add(loop, &listener->source, EPOLLIN);
+        ret = event_loop_add(config->client->loop, &listener->source, EPOLLIN);
     }
     if (ret < 0) {
         close_socket(listener);
         return error_set(err, ret, "%s %s: %s", config->option, config->address, strerror(-ret));
     }
-    listener->loop = loop;
+    listener->open = true;
     return 0;
 }
 
 void listener_close(struct listener *listener)
 {
-    if (listener->loop != NULL) {
-        event_loop_remove(listener->loop, &listener->source);
+    if (listener->open) {
+        connection_close(listener->client);
+        event_loop_remove(listener->client->loop, &listener->source);
         close_socket(listener);
     }
 }

@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "vmm/connection.h"
 #include "vmm/listener.h"
@@ -56,35 +54,30 @@ static void client_gone(void *opaque)
 
 static const struct connection_ops client_ops = {.feed = feed, .closed = client_gone};
 
-static void client_came(void *opaque, int fd)
+static void client_came(void *opaque)
 {
-    static const char busy[] = "somebody else is at this monitor\n";
     struct monitor_server *server = opaque;
-    if (connection_is_open(&server->client)) {
-        (void)!send(fd, busy, strlen(busy), MSG_NOSIGNAL | MSG_DONTWAIT);
-        close(fd);
-        return;
-    }
     server->line = (struct monitor_line){.length = 0};
-    if (connection_start(&server->client, fd) == 0) {
-        say(server, "minivmm " MINIVMM_VERSION " monitor: 'help' lists the commands\n");
-        say(server, MONITOR_PROMPT);
-    }
+    say(server, "minivmm " MINIVMM_VERSION " monitor: 'help' lists the commands\n");
+    say(server, MONITOR_PROMPT);
 }
 
 int monitor_server_start(struct monitor_server **out, struct control *control, const char *address,
                          struct error *err)
 {
     struct monitor_server *server = calloc(1, sizeof(*server));
-    struct event_loop *loop = &control->machine->vm.loop;
     if (server == NULL) {
         return error_set(err, -ENOMEM, "--monitor: no memory");
     }
-    const struct listener_config config = {
-        .option = "--monitor", .address = address, .connected = client_came, .opaque = server};
+    const struct listener_config config = {.option = "--monitor",
+                                           .address = address,
+                                           .client = &server->client,
+                                           .busy = "somebody else is at this monitor\n",
+                                           .connected = client_came,
+                                           .opaque = server};
     server->control = control;
-    connection_init(&server->client, loop, &client_ops, server, OUTPUT_LIMIT);
-    int ret = listener_open(&server->listener, loop, &config, err);
+    connection_init(&server->client, &control->machine->vm.loop, &client_ops, server, OUTPUT_LIMIT);
+    int ret = listener_open(&server->listener, &config, err);
     if (ret < 0) {
         free(server);
         return ret;
@@ -96,7 +89,6 @@ int monitor_server_start(struct monitor_server **out, struct control *control, c
 void monitor_server_finish(struct monitor_server *server)
 {
     if (server != NULL) {
-        connection_close(&server->client);
         listener_close(&server->listener);
         free(server);
     }

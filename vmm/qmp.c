@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
-#include <unistd.h>
 
 #include "vmm/connection.h"
 #include "vmm/listener.h"
@@ -195,33 +194,28 @@ static void client_gone(void *opaque)
 
 static const struct connection_ops client_ops = {.feed = feed, .closed = client_gone};
 
-/* A second client is sent away. */
-static void client_came(void *opaque, int fd)
+static void client_came(void *opaque)
 {
     struct qmp_server *server = opaque;
-    if (connection_is_open(&server->client)) {
-        close(fd);
-        return;
-    }
-    if (connection_start(&server->client, fd) == 0) {
-        send_object(server,
-                    json_pack("{s:{s:o,s:[]}}", "QMP", "version", qmp_version(), "capabilities"));
-    }
+    send_object(server,
+                json_pack("{s:{s:o,s:[]}}", "QMP", "version", qmp_version(), "capabilities"));
 }
 
 int qmp_server_start(struct qmp_server **out, struct control *control, const char *address,
                      struct error *err)
 {
     struct qmp_server *server = calloc(1, sizeof(*server));
-    struct event_loop *loop = &control->machine->vm.loop;
     if (server == NULL) {
         return error_set(err, -ENOMEM, "--qmp: no memory");
     }
-    const struct listener_config config = {
-        .option = "--qmp", .address = address, .connected = client_came, .opaque = server};
+    const struct listener_config config = {.option = "--qmp",
+                                           .address = address,
+                                           .client = &server->client,
+                                           .connected = client_came,
+                                           .opaque = server};
     server->control = control;
-    connection_init(&server->client, loop, &client_ops, server, OUTPUT_LIMIT);
-    int ret = listener_open(&server->listener, loop, &config, err);
+    connection_init(&server->client, &control->machine->vm.loop, &client_ops, server, OUTPUT_LIMIT);
+    int ret = listener_open(&server->listener, &config, err);
     if (ret < 0) {
         free(server);
         return ret;
@@ -235,7 +229,6 @@ int qmp_server_start(struct qmp_server **out, struct control *control, const cha
 void qmp_server_finish(struct qmp_server *server)
 {
     if (server != NULL) {
-        connection_close(&server->client);
         listener_close(&server->listener);
         free(server);
     }
